@@ -1,0 +1,1 @@
+//! cert-manager's API types, wire-compatible, and the rules of the API.

@@ -1,0 +1,244 @@
+//! The journal: what the engine was told and what it decided, as JSON lines chained by digest.
+//!
+//! A file is a header line, a snapshot line if the engine had seen something before, and then a
+//! line for each input. Every line but the header holds the digest of itself and all before it,
+//! so that a line that was changed, lost or moved is found. Reading is bounded: a line longer
+//! than [`MAX_LINE`] is an error, not an allocation.
+
+use crate::digest::{Digest, digest_of};
+use crate::engine::{Config, Snapshot};
+use crate::program::{Input, Program, Record};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead, Write};
+
+/// The version of the lines' format.
+pub const SCHEMA: u32 = 1;
+
+/// The longest line that is read: 256 MiB, for a snapshot of a large cluster is one line.
+pub const MAX_LINE: u64 = 256 << 20;
+
+/// The first line of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// Always `everleaf`, so that a journal is told from other JSON lines.
+    pub journal: String,
+    /// The version of the lines' format.
+    pub schema: u32,
+    /// The digest of the plan that decided.
+    pub plan: Digest,
+    /// The bounds of the engine.
+    pub config: Config,
+    /// Whatever else the program needs to decide alike, such as its options.
+    pub program: serde_json::Value,
+}
+
+impl Header {
+    /// A header of this build's format.
+    pub fn new(plan: &everleaf_graph::Plan, config: Config, program: serde_json::Value) -> Self {
+        let plan = digest_of(plan.canonical().as_str());
+        Self { journal: "everleaf".to_owned(), schema: SCHEMA, plan, config, program }
+    }
+}
+
+/// A line after the header.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "", rename_all = "camelCase")]
+pub enum Line<P: Program> {
+    /// The state in which the file begins.
+    Snapshot(Box<Snapshot<P>>),
+    /// An input and what it led to.
+    Step(Box<JournalStep<P>>),
+}
+
+/// An input and what it led to.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct JournalStep<P: Program> {
+    /// Counts inputs since the operator started.
+    pub seq: u64,
+    /// When it came, by the wall clock.
+    pub at: Timestamp,
+    /// What came.
+    pub input: Input<P::Kind, P::Facts>,
+    /// What it led to.
+    pub record: Record,
+}
+
+/// Why a journal cannot be read on. Line numbers count from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("line {line}: {source}")]
+    Io {
+        /// The line.
+        line: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The first line is no header of a journal.
+    #[error("line 1: not a journal of everleaf ({0}); give a file that `--record` wrote")]
+    NotAJournal(String),
+    /// A format that this build does not know.
+    #[error("line 1: schema {found}, but this build reads {SCHEMA}; use the build that wrote it")]
+    Schema {
+        /// The schema of the file.
+        found: u32,
+    },
+    /// A line is no JSON of the format.
+    #[error("line {line}: {message}")]
+    Malformed {
+        /// The line.
+        line: u64,
+        /// What is wrong, and in which column.
+        message: String,
+    },
+    /// A line does not follow from those before it.
+    #[error("line {line}: digest {found}, expected {expected}: a line was changed, lost or moved")]
+    Chain {
+        /// The line.
+        line: u64,
+        /// The digest that it carries.
+        found: Digest,
+        /// The digest that it should carry.
+        expected: Digest,
+    },
+    /// The file ends within a line, as after a crash; what came before is good.
+    #[error("line {line}: torn: the file ends within it; the {good} lines before are good")]
+    Torn {
+        /// The line.
+        line: u64,
+        /// The number of whole lines.
+        good: u64,
+    },
+}
+
+fn chain(before: Digest, body: &str) -> Digest {
+    digest_of(&(before, body))
+}
+
+/// Writes one file of a journal.
+pub struct Writer<W: Write> {
+    out: W,
+    chain: Digest,
+    bytes: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a file with its header.
+    ///
+    /// # Errors
+    /// If the header cannot be written.
+    pub fn new(mut out: W, header: &Header) -> io::Result<Self> {
+        let body = serde_json::to_string(header)?;
+        writeln!(out, "{body}")?;
+        let bytes = body.len() as u64 + 1;
+        Ok(Self { out, chain: chain(Digest::default(), &body), bytes })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// If it cannot be written; the file is then torn and has to be given up.
+    pub fn write<P: Program>(&mut self, line: &Line<P>) -> io::Result<()> {
+        let body = serde_json::to_string(line)?;
+        self.chain = chain(self.chain, &body);
+        writeln!(self.out, "{} {body}", self.chain)?;
+        self.bytes += body.len() as u64 + 18;
+        Ok(())
+    }
+
+    /// The bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hands the lines to the operating system.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Reads one file of a journal, line by line.
+pub struct Reader<R: BufRead> {
+    input: R,
+    header: Header,
+    chain: Digest,
+    line: u64,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// If there is none of a format that this build knows.
+    pub fn new(mut input: R) -> Result<Self, ReadError> {
+        let first = read_line(&mut input, 1)?.unwrap_or_default();
+        let header: Header = serde_json::from_str(&first)
+            .map_err(|error| ReadError::NotAJournal(error.to_string()))?;
+        if header.journal != "everleaf" {
+            return Err(ReadError::NotAJournal(format!("it says {:?}", header.journal)));
+        }
+        if header.schema != SCHEMA {
+            return Err(ReadError::Schema { found: header.schema });
+        }
+        Ok(Self { input, header, chain: chain(Digest::default(), &first), line: 1 })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The number of the line that was read last.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The next line; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// If the line is torn, malformed or out of the chain; nothing after it can be used.
+    pub fn read<P: Program>(&mut self) -> Result<Option<Line<P>>, ReadError> {
+        let line = self.line + 1;
+        let Some(text) = read_line(&mut self.input, line)? else { return Ok(None) };
+        self.line = line;
+        let malformed = |message: String| ReadError::Malformed { line, message };
+        let (found, body) = text
+            .split_once(' ')
+            .ok_or_else(|| malformed("no digest before the first space".to_owned()))?;
+        let found: Digest = found
+            .parse()
+            .map_err(|_| malformed(format!("{found:?} is no digest of 16 hexadecimal digits")))?;
+        let expected = chain(self.chain, body);
+        if found != expected {
+            return Err(ReadError::Chain { line, found, expected });
+        }
+        self.chain = expected;
+        serde_json::from_str(body).map(Some).map_err(|error| malformed(error.to_string()))
+    }
+}
+
+/// A whole line without its end; `None` at the end of the file.
+fn read_line(input: &mut impl BufRead, line: u64) -> Result<Option<String>, ReadError> {
+    let mut bytes = Vec::new();
+    let mut bounded = io::Read::take(input, MAX_LINE);
+    let io = |source| ReadError::Io { line, source };
+    bounded.read_until(b'\n', &mut bytes).map_err(io)?;
+    match bytes.pop() {
+        None => Ok(None),
+        Some(b'\n') => String::from_utf8(bytes).map(Some).map_err(|error| {
+            let message = format!("not UTF-8: {error}");
+            ReadError::Malformed { line, message }
+        }),
+        Some(_) if bytes.len() as u64 + 1 >= MAX_LINE => {
+            let message = format!("longer than {MAX_LINE} bytes");
+            Err(ReadError::Malformed { line, message })
+        }
+        Some(_) => Err(ReadError::Torn { line, good: line - 1 }),
+    }
+}

@@ -1,0 +1,1 @@
+//! The machines: what the facts are and which effects follow.

@@ -1,0 +1,1 @@
+//! The operator, the replayer and the command line.

@@ -1,0 +1,2 @@
+//! The `everleaf` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A simulated world: the API server, clocks and faults.

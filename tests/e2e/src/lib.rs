@@ -1,0 +1,1 @@
+//! Suites against a real kube-apiserver, named by KUBECONFIG.
