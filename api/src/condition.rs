@@ -65,7 +65,12 @@ pub struct Condition {
 impl Condition {
     /// A condition without a time or a generation.
     #[must_use]
-    pub fn new(type_: &str, status: impl Into<ConditionStatus>, reason: &str, message: &str) -> Self {
+    pub fn new(
+        type_: &str,
+        status: impl Into<ConditionStatus>,
+        reason: &str,
+        message: &str,
+    ) -> Self {
         Self {
             type_: type_.into(),
             status: status.into(),
@@ -103,9 +108,9 @@ pub fn condition_holds(conditions: &[Condition], type_: &str) -> bool {
 
 /// Sets a condition in place of the one of its type, or at the end.
 ///
-/// `lastTransitionTime` becomes `now` only if the status flips or the condition is new; otherwise it
-/// stays, whatever `new` carries. Reason, message and generation are overwritten. Returns whether
-/// anything changed.
+/// `lastTransitionTime` becomes `now` only if the status flips or the condition is new; otherwise
+/// it stays, whatever `new` carries. Reason, message and generation are overwritten. Returns
+/// whether anything changed.
 pub fn set_condition(conditions: &mut Vec<Condition>, mut new: Condition, now: Time) -> bool {
     let Some(old) = conditions.iter_mut().find(|c| c.type_ == new.type_) else {
         new.last_transition_time = Some(now);
@@ -140,7 +145,11 @@ mod tests {
         assert!(set_condition(&mut all, Condition::new(READY, false, "Failed", "b"), LATE));
         assert_eq!(all[0].last_transition_time, Some(EARLY));
         assert_eq!((all[0].reason.as_str(), all[0].message.as_str()), ("Failed", "b"));
-        assert!(set_condition(&mut all, Condition::new(READY, true, "Ready", "").observed(3), LATE));
+        assert!(set_condition(
+            &mut all,
+            Condition::new(READY, true, "Ready", "").observed(3),
+            LATE
+        ));
         assert_eq!(all[0].last_transition_time, Some(LATE));
         assert_eq!(all.len(), 1);
     }

@@ -52,7 +52,8 @@ impl Time {
         self.0
     }
 
-    /// The time so many seconds later (or earlier), at most [`Time::MAX`] and at least [`Time::MIN`].
+    /// The time so many seconds later (or earlier), at most [`Time::MAX`] and at least
+    /// [`Time::MIN`].
     #[must_use]
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         Self::clamped(self.0.saturating_add(seconds))
@@ -140,9 +141,7 @@ fn offset_seconds(text: &str) -> Option<i64> {
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |n, d| {
-        d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0'))
-    })
+    digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
 }
 
 impl Serialize for Time {

@@ -195,12 +195,12 @@ fn settings(out: &mut String, machine: &Machine) {
     line!(out, "    pub struct Settings {{");
     for Setting { name, about, value } in &machine.settings {
         let (unit, kind) = match value {
-            SettingValue::Duration { .. } => ("milliseconds", "i64"),
-            SettingValue::Percent(_) => ("hundredths", "u32"),
-            SettingValue::Count(_) => ("a whole number", "i64"),
+            SettingValue::Duration { .. } => ("In milliseconds", "i64"),
+            SettingValue::Percent(_) => ("In hundredths", "u32"),
+            SettingValue::Count(_) => ("A whole number", "i64"),
         };
         line!(out, "{}", doc("        ", about, ""));
-        line!(out, "        ///\n        /// In {unit}.");
+        line!(out, "        ///\n        /// {unit}.");
         line!(out, "        pub {}: {kind},", ident(name));
     }
     line!(out, "    }}\n\n    impl Settings {{");
@@ -232,12 +232,12 @@ fn doc(indent: &str, text: &str, fallback: &str) -> String {
     format!("{indent}/// {}{stop}", plain(&sentence))
 }
 
-/// Escapes what rustdoc would take for a link or a tag, outside of code.
-fn plain(text: &str) -> String {
+/// Escapes what Markdown would take for a link, a tag or emphasis, outside of code.
+pub(crate) fn plain(text: &str) -> String {
     let (mut out, mut code) = (String::new(), false);
     for char in text.chars() {
         code ^= char == '`';
-        if !code && "[]<>*_#".contains(char) {
+        if !code && "[]<>*".contains(char) {
             out.push('\\');
         }
         out.push(char);

@@ -12,7 +12,8 @@ const MAX_BITS: usize = 64;
 
 pub(crate) struct Draft {
     pub(crate) name: Text,
-    pub(crate) object: Text,
+    /// `None` if it was reported to be missing.
+    pub(crate) object: Option<Text>,
     pub(crate) about: String,
     pub(crate) start: Option<usize>,
     pub(crate) facts: Vec<RawNamed>,
@@ -92,7 +93,7 @@ impl Draft {
     pub(crate) fn finish(self) -> Machine {
         Machine {
             name: self.name.text,
-            object: self.object.text,
+            object: self.object.map(|object| object.text).unwrap_or_default(),
             about: self.about,
             start: self.start.unwrap_or(0),
             facts: self.facts.into_iter().map(fact).collect(),
@@ -141,7 +142,6 @@ fn pass(draft: DraftPass) -> Option<MustPass> {
 
 /// Resolves the names of a machine; `stem` is what its file is called.
 pub(crate) fn resolve(raw: RawMachine, stem: &str, report: &mut Report) -> Draft {
-    let unnamed = || Text { text: stem.to_owned(), at: At::TOP };
     let bits = bits(&raw);
     if bits.len() > MAX_BITS {
         let at = raw.facts.first().map_or(At::TOP, |fact| fact.name.at);
@@ -150,8 +150,8 @@ pub(crate) fn resolve(raw: RawMachine, stem: &str, report: &mut Report) -> Draft
         report.add(at, format!("{count} facts and waits that fall due; at most 64: {advice}"));
     }
     let mut draft = Draft {
-        name: raw.name.unwrap_or_else(unnamed),
-        object: raw.object.unwrap_or_else(unnamed),
+        name: raw.name.unwrap_or_else(|| Text { text: stem.to_owned(), at: At::TOP }),
+        object: raw.object,
         about: raw.about,
         start: None,
         facts: raw.facts,
@@ -241,10 +241,10 @@ impl Draft {
     fn find_state(&mut self, name: &Text, what: &str, report: &mut Report) -> Option<usize> {
         let found = self.states.iter().position(|state| state.name.text == name.text);
         if found.is_none() {
-            let name_ = &name.text;
+            let missing = &name.text;
             report.add(
                 name.at,
-                format!("{what} names the unknown state {name_:?}; declare it under states"),
+                format!("{what} names the unknown state {missing:?}; declare it under states"),
             );
             self.whole = false;
         }

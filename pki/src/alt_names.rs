@@ -31,7 +31,7 @@ pub struct AltNames {
     /// `otherName` with a UTF8String in it.
     pub other_names: Vec<OtherName>,
     /// The DER of every name of another kind: directory names, registered identifiers, other
-    /// otherNames. Kept for those who must not lose them; [`AltNames::encode`] writes them last.
+    /// otherNames. Kept for those who must not lose them.
     pub unread: Vec<Vec<u8>>,
 }
 
@@ -57,20 +57,17 @@ impl AltNames {
         *self == AltNames::default()
     }
 
-    /// The value of the extension: GeneralNames in cert-manager's order, otherName, rfc822Name,
-    /// dNSName, uniformResourceIdentifier, iPAddress.
+    /// The value of the extension: GeneralNames in Go's order, which is cert-manager's: dNSName,
+    /// rfc822Name, iPAddress, uniformResourceIdentifier, and the others behind.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, NotEncodable> {
-        let mut names: Vec<Vec<u8>> = self.other_names.iter().map(encode_other).collect();
-        for (kind, tag, texts) in [
-            ("email address", EMAIL, &self.email_addresses),
-            ("DNS name", DNS, &self.dns_names),
-            ("URI", URI, &self.uris),
-        ] {
-            for text in texts {
-                names.push(ascii(kind, tag, text)?);
-            }
-        }
+        let texts = |kind, tag, texts: &[String]| -> Result<Vec<_>, NotEncodable> {
+            texts.iter().map(|text| ascii(kind, tag, text)).collect()
+        };
+        let mut names = texts("DNS name", DNS, &self.dns_names)?;
+        names.extend(texts("email address", EMAIL, &self.email_addresses)?);
         names.extend(self.ip_addresses.iter().map(|ip| tlv::element(IP, &[&ip_octets(*ip)])));
+        names.extend(texts("URI", URI, &self.uris)?);
+        names.extend(self.other_names.iter().map(encode_other));
         names.extend(self.unread.iter().cloned());
         Ok(tlv::sequence_of(&names))
     }
@@ -98,7 +95,11 @@ impl AltNames {
                 Some(other) => self.other_names.push(other),
                 None => self.unread.push(name.raw.to_vec()),
             },
-            _ => self.unread.push(name.raw.to_vec()),
+            // x400Address, directoryName, ediPartyName, registeredID.
+            0xa3..=0xa5 | 0x88 => self.unread.push(name.raw.to_vec()),
+            tag => {
+                return Err(Malformed::new("GeneralName", format!("no such choice: {tag:#04x}")));
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::alt_names::{NotEncodable, ascii, ip_octets};
 use crate::extension;
 use crate::oid::id;
-use crate::tlv::{self, tag};
+use crate::tlv::{self, Malformed, tag};
 
 /// A network in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,26 @@ impl NameConstraints {
     }
 }
 
+/// Whether this is the DER of `NameConstraints` with at least one subtree: what a request brings is
+/// copied into certificates, and readers reject those where it is not.
+pub(crate) fn check(der: &[u8]) -> Result<(), Malformed> {
+    const FIELD: &str = "NameConstraints";
+    let mut sides = tlv::only(der, tag::SEQUENCE, FIELD)?.children(FIELD);
+    let mut count = 0;
+    for n in 0..2 {
+        let Some(side) = sides.optional(tag::context_constructed(n))? else { continue };
+        let mut subtrees = side.children("GeneralSubtree");
+        while let Some(subtree) = subtrees.optional(tag::SEQUENCE)? {
+            let base = subtree.children("GeneralSubtree").next()?;
+            base.ok_or_else(|| Malformed::new("GeneralSubtree", "it has no base"))?;
+            count += 1;
+        }
+        subtrees.finish()?;
+    }
+    sides.finish()?;
+    if count == 0 { Err(Malformed::new(FIELD, "it has no subtree")) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +146,19 @@ mod tests {
         assert_eq!(octets("10.255.2.3/9"), [10, 128, 0, 0, 255, 128, 0, 0]);
         assert_eq!(octets("0.0.0.0/0"), [0; 8]);
         assert_eq!(octets("2001:db8::1/32").len(), 32);
+    }
+
+    #[test]
+    fn constraints_of_a_request_are_checked_before_they_are_copied() {
+        let domain = "example.test".to_owned();
+        let permitted = Subtrees { dns_domains: vec![domain], ..Default::default() };
+        let side = permitted.encode(0).unwrap();
+        assert_eq!(check(&tlv::sequence(&[&side])), Ok(()));
+        let empty_side = tlv::element(tag::context_constructed(1), &[]);
+        let no_base = tlv::element(tag::context_constructed(0), &[&tlv::sequence(&[])]);
+        for wrong in [Vec::new(), empty_side, no_base, [&side[..], &side].concat()] {
+            assert!(check(&tlv::sequence(&[&wrong])).is_err(), "{wrong:x?}");
+        }
     }
 
     #[test]

@@ -212,7 +212,9 @@ impl PrivateKey {
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
         let failed = |_: Unspecified| KeyError::Crypto("generate a key");
         Self::of(match kind {
-            KeyKind::Rsa { bits } => Pair::Rsa(RsaKeyPair::generate(size_of(bits)?).map_err(failed)?),
+            KeyKind::Rsa { bits } => {
+                Pair::Rsa(RsaKeyPair::generate(size_of(bits)?).map_err(failed)?)
+            }
             KeyKind::Ecdsa(curve) => {
                 Pair::Ecdsa(curve, EcdsaKeyPair::generate(curve.signing()).map_err(failed)?)
             }
@@ -295,11 +297,7 @@ impl PrivateKey {
     }
 
     /// Signs `message`; the result is the content of the BIT STRING in certificates and requests.
-    pub fn sign(
-        &self,
-        algorithm: SignatureAlgorithm,
-        message: &[u8],
-    ) -> Result<Vec<u8>, KeyError> {
+    pub fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let failed = |_: Unspecified| KeyError::Crypto("sign");
         if !self.kind().supports(algorithm) {
             return Err(KeyError::AlgorithmMismatch { algorithm, key: self.kind() });
@@ -358,9 +356,7 @@ fn pkcs8_parts(der: &[u8]) -> Result<Pkcs8<'_>, Malformed> {
 fn pkcs8_pair(der: &[u8]) -> Result<Pair, KeyError> {
     let algorithm = pkcs8_parts(der)?.algorithm;
     match algorithm.as_bytes() {
-        id::RSA_ENCRYPTION => {
-            Ok(Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(rejected("RSA"))?))
-        }
+        id::RSA_ENCRYPTION => Ok(Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(rejected("RSA"))?)),
         id::EC_PUBLIC_KEY => ecdsa_pair(der),
         id::ED25519 => {
             let pair = Ed25519KeyPair::from_pkcs8(der);

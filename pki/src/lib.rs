@@ -7,6 +7,8 @@
 //!
 //! Everything read from outside is bounded by [`Limits`], and nothing read from outside panics.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod algorithm;
 mod alt_names;
 mod annotations;

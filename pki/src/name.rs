@@ -46,9 +46,9 @@ pub struct Name {
 }
 
 impl Name {
-    /// The name of subject fields, as Go's `pkix.Name` writes it: country, organization,
-    /// organizational unit, locality, province, street address, postal code, common name, serial
-    /// number; several values of one field share one relative name.
+    /// The name of subject fields, as Go's `pkix.Name` writes it: country, province, locality,
+    /// street address, postal code, organization, organizational unit, common name, serial number;
+    /// several values of one field share one relative name.
     pub fn from_fields(fields: &SubjectFields) -> Self {
         let single = |value: &String| match value.is_empty() {
             true => Vec::new(),
@@ -56,12 +56,12 @@ impl Name {
         };
         let groups = [
             (id::COUNTRY, fields.countries.clone()),
-            (id::ORGANIZATION, fields.organizations.clone()),
-            (id::ORGANIZATIONAL_UNIT, fields.organizational_units.clone()),
-            (id::LOCALITY, fields.localities.clone()),
             (id::PROVINCE, fields.provinces.clone()),
+            (id::LOCALITY, fields.localities.clone()),
             (id::STREET_ADDRESS, fields.street_addresses.clone()),
             (id::POSTAL_CODE, fields.postal_codes.clone()),
+            (id::ORGANIZATION, fields.organizations.clone()),
+            (id::ORGANIZATIONAL_UNIT, fields.organizational_units.clone()),
             (id::COMMON_NAME, single(&fields.common_name)),
             (id::SERIAL_NUMBER, single(&fields.serial_number)),
         ];
@@ -208,9 +208,7 @@ fn escaped(value: &str) -> String {
     let escape = |(position, c): (usize, char)| match c {
         ',' | '+' | '"' | '\\' | '<' | '>' | ';' => format!("\\{c}"),
         ' ' if position == 0 || position == last => "\\ ".to_owned(),
-        c if c.is_control() => {
-            c.to_string().bytes().map(|byte| format!("\\{byte:02x}")).collect()
-        }
+        c if c.is_control() => c.to_string().bytes().map(|byte| format!("\\{byte:02x}")).collect(),
         c => c.to_string(),
     };
     value.chars().enumerate().map(escape).collect()

@@ -248,14 +248,16 @@ mod tests {
     #[test]
     fn errors_name_the_block_and_never_quote_it() {
         let good = encode("CERTIFICATE", b"abc");
-        let pem = format!("{good}-----BEGIN CERTIFICATE-----\nsecret!\n-----END CERTIFICATE-----\n");
+        let pem =
+            format!("{good}-----BEGIN CERTIFICATE-----\nsecret!\n-----END CERTIFICATE-----\n");
         let error = certificates(pem.as_bytes(), "test", 1000).unwrap_err().to_string();
         assert_eq!(error, "test: PEM block 2 cannot be read: it is not Base64");
     }
 
     #[test]
     fn encrypted_keys_are_said_to_be_encrypted() {
-        let pem = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+        let pem =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
         let found = private_key(pem.as_bytes(), 1000);
         assert!(matches!(found, Err(PemError::Encrypted { .. })));
     }

@@ -122,8 +122,7 @@ impl Usages {
     /// The usages by the API's names, bits first; purposes the API has no name for are left out.
     /// Of two names for one thing it is `digital signature` and `email protection`.
     pub fn to_api(&self) -> Vec<Usage> {
-        let canonical =
-            |usage: &Usage| !matches!(usage, Usage::Signing | Usage::SMime);
+        let canonical = |usage: &Usage| !matches!(usage, Usage::Signing | Usage::SMime);
         let named = Usage::ALL.into_iter().filter(canonical);
         let mut bits: Vec<(u16, Usage)> = named
             .clone()
@@ -134,7 +133,8 @@ impl Usages {
             .collect();
         bits.sort();
         let purpose = |oid: &Oid| {
-            let means = |usage: &Usage| matches!(usage.meaning(), Purpose(p) if p == oid.as_bytes());
+            let means =
+                |usage: &Usage| matches!(usage.meaning(), Purpose(p) if p == oid.as_bytes());
             named.clone().find(means)
         };
         let bits = bits.into_iter().map(|(_, usage)| usage);
@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn no_usages_mean_signature_and_encipherment_and_a_ca_signs_certificates() {
-        let names = |usages: &Usages| usages.to_api().iter().map(|u| u.as_str()).collect::<Vec<_>>();
+        let names =
+            |usages: &Usages| usages.to_api().iter().map(|u| u.as_str()).collect::<Vec<_>>();
         assert_eq!(
             names(&Usages::from_api(&[], true)),
             ["digital signature", "key encipherment", "cert sign"]

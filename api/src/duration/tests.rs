@@ -46,8 +46,25 @@ fn long_fractions_round_as_go_rounds_them() {
 #[test]
 fn what_go_refuses_is_refused() {
     for bad in [
-        "", "3", "-", "s", ".", "-.", ".s", "+.s", "1d", "90 d", "1h ", " 1h", "1x", "--1h", "1.2.3h",
-        "9223372036854775808ns", "9223372036854775.808us", "-9223372036854775809ns", "3000000h",
+        "",
+        "3",
+        "-",
+        "s",
+        ".",
+        "-.",
+        ".s",
+        "+.s",
+        "1d",
+        "90 d",
+        "1h ",
+        " 1h",
+        "1x",
+        "--1h",
+        "1.2.3h",
+        "9223372036854775808ns",
+        "9223372036854775.808us",
+        "-9223372036854775809ns",
+        "3000000h",
         "10000000000000000000000h",
     ] {
         assert_eq!(nanos(bad), None, "{bad}");
@@ -92,7 +109,13 @@ fn a_users_spelling_survives_and_does_not_count() {
 proptest! {
     /// The text is built from its parts by plain integer arithmetic, the parser's result is not.
     #[test]
-    fn parts_add_up(h in 0i64..2_000_000, m in 0i64..600, s in 0i64..600, ms in 0i64..5000, neg: bool) {
+    fn parts_add_up(
+        h in 0i64..2_000_000,
+        m in 0i64..600,
+        s in 0i64..600,
+        ms in 0i64..5000,
+        neg: bool,
+    ) {
         let text = format!("{}{h}h{m}m{s}s{ms}ms", if neg { "-" } else { "" });
         let want = ((h * 60 + m) * 60 + s) * 1_000_000_000 + ms * 1_000_000;
         prop_assert_eq!(nanos(&text), Some(if neg { -want } else { want }));
@@ -110,7 +133,9 @@ proptest! {
     }
 
     #[test]
-    fn no_near_miss_makes_the_parser_panic(text in "[-+]?([0-9]{0,25}\\.?[0-9]{0,25}[a-z\u{b5}]{0,2}){0,4}") {
+    fn no_near_miss_makes_the_parser_panic(
+        text in "[-+]?([0-9]{0,25}\\.?[0-9]{0,25}[a-z\u{b5}]{0,2}){0,4}",
+    ) {
         let _ = text.parse::<GoDuration>();
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::duration::GoDuration;
-use crate::wire::{Bytes, list, map, text, closed_enum};
 use super::dns01::AcmeSolverDns01;
 use super::http01::AcmeSolverHttp01;
 use super::reference::SecretKeySelector;
+use crate::duration::GoDuration;
+use crate::wire::{Bytes, closed_enum, list, map, text};
 
 closed_enum! {
     /// The MAC algorithm of an external account binding. Ignored: HS256 is used.

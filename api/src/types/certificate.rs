@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::reference::{IssuerRef, SecretKeySelector, selector};
 use crate::condition::Condition;
 use crate::duration::GoDuration;
 use crate::time::Time;
-use crate::wire::{list, map, text, closed_enum};
-use super::reference::{IssuerRef, SecretKeySelector};
+use crate::wire::{closed_enum, list, map, text};
 
 closed_enum! {
     /// Another encoding of the issued pair, stored beside `tls.crt` and `tls.key`.
@@ -265,7 +265,7 @@ pub struct JksKeystore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     /// Where the password lies, in the namespace of the Certificate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "selector", skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKeySelector>,
 }
 
@@ -280,7 +280,7 @@ pub struct Pkcs12Keystore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     /// Where the password lies, in the namespace of the Certificate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "selector", skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKeySelector>,
     /// The algorithms to use; `LegacyRC2` where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

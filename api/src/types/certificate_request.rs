@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::KeyUsage;
+use super::reference::IssuerRef;
 use crate::condition::Condition;
 use crate::duration::GoDuration;
 use crate::time::Time;
 use crate::wire::{Bytes, list, map, text};
-use super::certificate::KeyUsage;
-use super::reference::IssuerRef;
 
 /// A signing request. Cannot be changed once made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Time;
-use crate::wire::{text, closed_enum};
 use super::acme::AcmeSolver;
 use super::order::AcmeState;
 use super::reference::IssuerRef;
+use crate::time::Time;
+use crate::wire::{closed_enum, text};
 
 closed_enum! {
     /// The type of a challenge.

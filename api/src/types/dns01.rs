@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{list, text, closed_enum};
-use super::reference::{SecretKeySelector, ServiceAccountRef};
+use super::reference::{SecretKeySelector, ServiceAccountRef, selector};
+use crate::wire::{closed_enum, list, text};
 
 closed_enum! {
     /// What to do with a CNAME at the challenge's name.
@@ -247,7 +247,7 @@ pub struct Rfc2136Provider {
     #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub tsig_key_name: Option<String>,
     /// Where the key lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "selector", skip_serializing_if = "Option::is_none")]
     pub tsig_secret_secret_ref: Option<SecretKeySelector>,
 }
 
@@ -284,7 +284,7 @@ pub struct Route53Provider {
     #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Where the secret access key lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "selector", skip_serializing_if = "Option::is_none")]
     pub secret_access_key_secret_ref: Option<SecretKeySelector>,
 }
 

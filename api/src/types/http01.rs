@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{list, map, text};
 use super::pod::{Affinity, PodSecurityContext, ResourceRequirements, Toleration};
 use super::reference::LocalObjectReference;
+use crate::wire::{list, map, text};
 
 /// Serves the answer over HTTP: exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::Condition;
-use crate::wire::{list, text};
 use super::acme::AcmeIssuer;
 use super::vault::VaultIssuer;
 use super::venafi::VenafiIssuer;
+use crate::condition::Condition;
+use crate::wire::{list, text};
 
 /// Who signs: exactly one of the five.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

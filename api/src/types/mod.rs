@@ -2,9 +2,9 @@
 //!
 //! Names on the wire are cert-manager's. An optional text that is empty reads as absent, as Go's
 //! `omitempty` has it, except where cert-manager itself tells the two apart (passwords, Ingress
-//! classes, Gateway references). `null` reads as absent everywhere. A missing required field reads
-//! as its empty value, so that [`validate`](crate::validate) can name it; a missing or unknown value
-//! of a required enum is an error.
+//! classes, Gateway references). `null` reads as absent in optional fields, lists and maps. A
+//! missing required field reads as its empty value, so that [`validate`](crate::validate) can name
+//! it; a missing or unknown value of a required enum is an error.
 
 pub mod acme;
 pub mod certificate;

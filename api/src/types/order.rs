@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reference::IssuerRef;
 use crate::duration::GoDuration;
 use crate::time::Time;
-use crate::wire::{Bytes, list, text, open_enum};
-use super::reference::IssuerRef;
+use crate::wire::{Bytes, list, open_enum, text};
 
 open_enum! {
     /// The state of an order, an authorization or a challenge (RFC 8555, 7.1.6).

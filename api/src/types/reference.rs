@@ -1,6 +1,6 @@
 //! References to other objects.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::wire::{list, text};
 
@@ -59,4 +59,16 @@ pub struct LocalObjectReference {
     /// Its name; may be empty.
     #[serde(default)]
     pub name: String,
+}
+
+/// Reads an optional selector; one without a name and a key is absent.
+///
+/// Some of cert-manager's optional selectors are plain Go structs, which `omitempty` does not omit:
+/// objects it wrote carry `{"name": ""}` there.
+pub(crate) fn selector<'de, D>(de: D) -> Result<Option<SecretKeySelector>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let read = Option::<SecretKeySelector>::deserialize(de)?;
+    Ok(read.filter(|selector| *selector != SecretKeySelector::default()))
 }

@@ -4,8 +4,8 @@ use super::certificate::{CertificateSpec, KeyUsage};
 use super::certificate_request::CertificateRequestSpec;
 
 impl KeyUsage {
-    /// The bit of the key usage extension (RFC 5280, 4.2.1.3: 0 digitalSignature to 8 decipherOnly);
-    /// `None` for an extended usage.
+    /// The bit of the key usage extension (RFC 5280, 4.2.1.3: 0 digitalSignature to 8
+    /// decipherOnly); `None` for an extended usage.
     #[must_use]
     pub const fn key_usage_bit(self) -> Option<u8> {
         Some(match self {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reference::{SecretKeySelector, ServiceAccountRef, selector};
 use crate::wire::{Bytes, text};
-use super::reference::{SecretKeySelector, ServiceAccountRef};
 
 /// HashiCorp Vault's PKI engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ pub struct VaultKubernetesAuth {
     #[serde(default)]
     pub role: String,
     /// Where a service account token lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "selector", skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeySelector>,
     /// The service account to ask a token for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

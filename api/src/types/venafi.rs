@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Bytes, text};
 use super::reference::{LocalReference, SecretKeySelector};
+use crate::wire::{Bytes, text};
 
 /// A CyberArk certificate manager: exactly one of the three.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,8 @@ pub(crate) fn feeds(feeds: &RawFeeds, machines: &[&Draft], stems: &[String], rep
             let (name, at) = (&name.text, name.at);
             report.add(at, format!("feeds name the unknown machine {name:?}; write {name}.yaml"));
         }
-        let object = machine.and_then(|machine| watch(&machine.object.text));
+        let object = machine.and_then(|machine| machine.object.as_ref());
+        let object = object.and_then(|object| watch(&object.text));
         for (kind, _) in kinds {
             let (text, at) = (&kind.text, kind.at);
             let Some(read) = watch(text) else {
@@ -64,7 +65,7 @@ fn circles(graph: &DiGraph<(), usize>, reads: &[Read<'_>], report: &mut Report) 
 
 /// Checks that the kind of a machine's own objects is watched.
 pub(crate) fn object(draft: &Draft, feeds: &RawFeeds, report: &mut Report) {
-    let kind = &draft.object;
+    let Some(kind) = &draft.object else { return };
     if !feeds.watches.iter().any(|watch| watch.kind.text == kind.text) {
         let name = &kind.text;
         report.add(

@@ -97,8 +97,7 @@ fn methods(draft: &Draft, report: &mut Report) {
             other.name.text == *method && matches!(other.kind, Some(WaitKind::Ladder { .. }))
         });
         if !is_snake(method) || is_reserved(method) || fact(method).is_some() || ladder {
-            let advice =
-                "match [a-z][a-z0-9_]*, and not self, super or crate, no fact and no ladder";
+            let advice = "match [a-z][a-z0-9_]*, and not self, super, crate, a fact or a ladder";
             report.add(
                 wait.name.at,
                 format!("wait {name:?} has the bad method {method:?}; {advice}"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::draft::Draft;
+use crate::draft::{Draft, DraftEdge};
 use crate::fault::Report;
 
 /// How many branches the search for a truth word may take before it lets a state pass.
@@ -25,7 +25,7 @@ fn answers(draft: &Draft, report: &mut Report) {
     for edge in &draft.edges {
         let Some(on) = edge.on else { continue };
         if let Some(known) = first.get(&(edge.from, on)) {
-            let known: &&crate::draft::DraftEdge = known;
+            let known: &&DraftEdge = known;
             let (name, other, line) = (&edge.name.text, &known.name.text, known.at.line);
             let (on, from) = (draft.literal(on), draft.state(edge.from));
             let also = format!("as edge {other:?} on line {line} does");
@@ -126,4 +126,41 @@ fn enterable(own: Masks, others: &[Masks], left: &mut usize) -> bool {
         (set & bit != 0 && enterable((own.0, own.1 | bit), others, left))
             || (clear & bit != 0 && enterable((own.0 | bit, own.1), others, left))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Five bits that look like chance.
+    fn next(seed: &mut u64) -> u64 {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 40) & 31
+    }
+
+    /// Masks over five bits that do not contradict themselves.
+    fn masks(seed: &mut u64) -> Masks {
+        let (required, forbidden) = (next(seed) & next(seed), next(seed) & next(seed));
+        (required & !forbidden, forbidden & !required)
+    }
+
+    #[test]
+    fn a_state_is_let_pass_exactly_if_some_truth_word_leads_to_it() {
+        let (mut seed, mut shut) = (1, 0);
+        for _ in 0..2_000 {
+            let (own, others) = (masks(&mut seed), [(); 5].map(|()| masks(&mut seed)));
+            let holds = |truth: u64, masks: &Masks| truth & (masks.0 | masks.1) == masks.0;
+            let enters =
+                |truth| holds(truth, &own) && !others.iter().any(|other| holds(truth, other));
+            let found = (0..32).any(enters);
+            assert_eq!(
+                enterable(own, &others, &mut MAX_BRANCHES.clone()),
+                found,
+                "{own:?} {others:?}"
+            );
+            shut += u32::from(!found);
+        }
+        assert!((100..1_900).contains(&shut), "both answers come up: {shut}");
+    }
 }

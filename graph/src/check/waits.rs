@@ -19,9 +19,10 @@ pub(crate) fn check(draft: &Draft, report: &mut Report) {
 
 fn rests(draft: &Draft, state: &DraftState, report: &mut Report) {
     let name = &state.name.text;
-    let is_deadline =
-        |wait: &usize| matches!(draft.waits[*wait].kind, None | Some(WaitKind::Deadline { .. }));
-    let deadline = state.waits.iter().any(is_deadline);
+    let is_deadline = |kind: &Option<WaitKind>| matches!(kind, Some(WaitKind::Deadline { .. }));
+    // A wait that was reported to be wrong may be meant as anything.
+    let kinds = || state.waits.iter().map(|wait| &draft.waits[*wait].kind);
+    let deadline = kinds().any(|kind| kind.is_none() || is_deadline(kind));
     let effect = state.does.first().map(|effect| &draft.effects[*effect].name.text);
     if let Some(effect) = effect.filter(|_| !deadline) {
         let advice = "add a deadline to its waits";
@@ -34,7 +35,7 @@ fn rests(draft: &Draft, state: &DraftState, report: &mut Report) {
     if state.waits.is_empty() {
         let advice = "add a wait, or end: true";
         report.add(state.name.at, format!("state {name:?} rests without a wait; {advice}"));
-    } else if state.waits.iter().all(is_deadline) {
+    } else if kinds().all(is_deadline) {
         let advice = "add another wait, or let it do something";
         report.add(
             state.name.at,

@@ -1,0 +1,159 @@
+//! The effects of the certificate machine's states.
+
+use super::{Case, NextKey};
+use crate::effect::{Base, Do, Effect, Event, KeyPlace, KeySource, NewRequest, Store, Strings};
+use crate::facts::Kind;
+use crate::plan::certificate::{State, Step};
+use crate::program::start;
+use everleaf_api::names;
+use everleaf_engine::{ObjectKey, Start, digest_of};
+use std::sync::Arc;
+
+/// What a state wants done now.
+pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
+    match state {
+        State::Reading => case.read_secret().into_iter().collect(),
+        State::Reporting => case.write_status().into_iter().collect(),
+        State::Tidying => case.tidy(),
+        State::Tending => case.tend().into_iter().collect(),
+        State::Keying => vec![case.ensure_key()],
+        State::Requesting => case.create_request().into_iter().collect(),
+        State::Storing => case.store().into_iter().collect(),
+        State::Retiring
+        | State::Yielding
+        | State::Fresh
+        | State::Refused
+        | State::BackingOff
+        | State::Awaiting => Vec::new(),
+    }
+}
+
+impl Case<'_> {
+    fn start(&self, step: Step, item: &str, what: (Do, Vec<Event>)) -> Start<Effect> {
+        let issuer = &self.cert.issuer;
+        let (kind, name) = (issuer.kind_or_default(), &issuer.name);
+        let lane = format!("{}/{kind}/{name}", self.view.key.namespace);
+        let revision = u64::try_from(self.revision() + 1).unwrap_or(0);
+        start(self.view, step as usize, item, (revision, &lane), what)
+    }
+
+    fn read_secret(&self) -> Option<Start<Effect>> {
+        self.secret?;
+        let secret = self.secret_key.clone();
+        Some(self.start(Step::ReadSecret, "", (Do::ReadSecret { secret }, Vec::new())))
+    }
+
+    fn write_status(&self) -> Option<Start<Effect>> {
+        let patch = self.status_patch()?.into();
+        let events = self.status_events();
+        Some(self.start(Step::WriteStatus, "", (Do::PatchStatus { patch }, events)))
+    }
+
+    fn tidy(&self) -> Vec<Start<Effect>> {
+        let requests = self.spare_requests().into_iter().map(|request| {
+            let base = Base { uid: request.uid.clone(), rv: request.rv };
+            let action = Do::Delete { key: request.key.clone(), base };
+            self.start(Step::DeleteRequest, &request.key.name, (action, Vec::new()))
+        });
+        let keys = self.spare_keys().into_iter().map(|secret| {
+            let base = Base { uid: secret.uid.clone(), rv: secret.rv };
+            let namespace = self.view.key.namespace.clone();
+            let key = ObjectKey::new(Kind::Secret, namespace, secret.name.clone());
+            self.start(Step::DeleteKey, secret.name, (Do::Delete { key, base }, Vec::new()))
+        });
+        requests.chain(keys).collect()
+    }
+
+    fn tend(&self) -> Option<Start<Effect>> {
+        let secret = self.secret?;
+        let action = Do::TendSecret {
+            secret: self.cert.secret_name.clone(),
+            base: Base { uid: secret.uid.clone(), rv: secret.rv },
+            annotations: self.tended_annotations()?,
+            owned: self.program.options.certificate_owner_ref,
+        };
+        Some(self.start(Step::TendSecret, "", (action, Vec::new())))
+    }
+
+    fn ensure_key(&self) -> Start<Effect> {
+        let source = match self.kept_key() {
+            Some(kept) => KeySource::Reuse {
+                secret: self.cert.secret_name.clone(),
+                fingerprint: kept.fingerprint.clone(),
+            },
+            None => KeySource::Generate(self.cert.key.kind),
+        };
+        let place = if self.keeps_key_in_memory() {
+            KeyPlace::Memory
+        } else {
+            KeyPlace::Secret(self.key_secret_name())
+        };
+        self.start(Step::EnsureKey, "", (Do::EnsureKey { source, place }, Vec::new()))
+    }
+
+    /// The name of the next private key's Secret: the one that the status names already, else
+    /// the one that this revision always gets.
+    fn key_secret_name(&self) -> Arc<str> {
+        let free = |name: &&Arc<str>| self.key_secrets.iter().all(|s| s.name != *name);
+        if let Some(told) = self.cert.status.next_key_secret.as_ref().filter(free) {
+            return told.clone();
+        }
+        let (name, uid) = (&self.view.key.name, &self.view.object.uid);
+        names::next_private_key_secret(name, uid, self.revision() + 1).into()
+    }
+
+    fn place(&self, key: &NextKey<'_>) -> KeyPlace {
+        key.secret.map_or(KeyPlace::Memory, |secret| KeyPlace::Secret(secret.name.clone()))
+    }
+
+    fn create_request(&self) -> Option<Start<Effect>> {
+        let key = self.next_key()?;
+        let revision = self.revision() + 1;
+        let request = NewRequest {
+            name: names::certificate_request(&self.view.key.name, revision).into(),
+            labels: self.cert.labels.clone(),
+            annotations: self.request_annotations(&key, revision),
+            wish: self.cert.wish.clone(),
+            issuer: self.cert.issuer.clone(),
+            duration: self.cert.duration.as_ref().map(|(text, _)| text.clone()),
+            key: self.place(&key),
+            fingerprint: key.fingerprint.clone(),
+        };
+        let action = Do::CreateRequest(Box::new(request));
+        Some(self.start(Step::CreateRequest, "", (action, Vec::new())))
+    }
+
+    fn request_annotations(&self, key: &NextKey<'_>, revision: i64) -> Strings {
+        let uid = &self.view.object.uid;
+        let secret = key.secret.map_or_else(|| self.key_secret_name(), |s| s.name.clone());
+        let input = digest_of(&(uid, key.fingerprint, &self.cert.wish, &self.cert.issuer));
+        let mut all = self.cert.annotations.clone();
+        all.extend([
+            (names::CERTIFICATE_NAME.into(), self.view.key.name.clone()),
+            (names::CERTIFICATE_REVISION.into(), revision.to_string().into()),
+            (names::PRIVATE_KEY_SECRET_NAME.into(), secret),
+            (names::everleaf::ATTEMPT.into(), self.attempt().to_string().into()),
+            (names::everleaf::INPUT_DIGEST.into(), input.to_string().into()),
+            (names::everleaf::OWNER_UID.into(), uid.clone()),
+        ]);
+        all
+    }
+
+    fn store(&self) -> Option<Start<Effect>> {
+        let (request, key) = (self.next_request()?, self.next_key()?);
+        let leaf = request.leaf()?;
+        let base = |uid: &Arc<str>, rv| Base { uid: uid.clone(), rv };
+        let store = Store {
+            secret: self.cert.secret_name.clone(),
+            secret_base: self.secret.map(|secret| base(secret.uid, secret.rv)),
+            request: request.key.name.clone(),
+            request_base: base(request.uid, request.rv),
+            key: self.place(&key),
+            fingerprint: key.fingerprint.clone(),
+            wish: self.cert.key,
+            annotations: self.secret_annotations(leaf, &request.facts.issuer),
+            owned: self.program.options.certificate_owner_ref,
+        };
+        Some(self.start(Step::Store, "", (Do::Store(Box::new(store)), Vec::new())))
+    }
+}

@@ -1,0 +1,113 @@
+//! When a certificate is renewed, and when a failed attempt is made again.
+
+use super::{Case, Condition};
+use crate::facts::Leaf;
+use everleaf_api::renewal::within_windows;
+use everleaf_api::types::certificate::{CertificateRenewal, CertificateRenewalWindow};
+use everleaf_api::{GoDuration, Time};
+use everleaf_engine::{Timestamp, digest_of};
+
+impl Case<'_> {
+    /// When the stored certificate is to be renewed; `None` for never.
+    pub(super) fn renewal_time(&self) -> Option<Timestamp> {
+        self.renewal_plan().0
+    }
+
+    /// Why no renewal window fits, where there are windows and none does.
+    pub(super) fn window_error(&self) -> Option<String> {
+        self.renewal_plan().1
+    }
+
+    fn renewal_plan(&self) -> (Option<Timestamp>, Option<String>) {
+        let Some(leaf) = self.leaf().filter(|_| !self.cert.renewal.disabled) else {
+            return (None, None);
+        };
+        if self.ends_with_its_ca(leaf) {
+            return (None, None);
+        }
+        let desired = self.paced(leaf, self.desired(leaf));
+        if self.cert.renewal.windows.is_empty() {
+            return (Some(desired), None);
+        }
+        let time = |at: Timestamp| Time::clamped(at.as_seconds());
+        let (begin, end) = (time(leaf.not_before), time(leaf.not_after));
+        match within_windows(time(desired), begin, end, &self.windows()) {
+            Ok(at) => (at.map(|at| Timestamp::from_seconds(at.unix())), None),
+            Err(error) => (Some(desired), Some(error.to_string())),
+        }
+    }
+
+    fn windows(&self) -> CertificateRenewal {
+        let windows =
+            self.cert.renewal.windows.iter().map(|(cron, zone, ms)| CertificateRenewalWindow {
+                cron: cron.to_string(),
+                timezone: (!zone.is_empty()).then(|| zone.to_string()),
+                window_duration: Some(GoDuration::from_nanos(ms.saturating_mul(1_000_000))),
+            });
+        CertificateRenewal { policy: None, windows: windows.collect() }
+    }
+
+    /// renewBefore, else its percentage of the issued lifetime, else a share of it, before the end.
+    fn desired(&self, leaf: &Leaf) -> Timestamp {
+        let lifetime = leaf.not_after.since(leaf.not_before).max(0);
+        let wish = &self.cert.renewal;
+        let before = wish.renew_before_ms.filter(|ms| 0 < *ms && *ms < lifetime);
+        let share = wish.percentage.filter(|percent| 0 < *percent && *percent < 100);
+        let share = share.map(|percent| lifetime / 100 * i64::from(percent));
+        let divisor = self.program.settings.certificate.renewal_divisor.max(1);
+        let before = before.or(share).unwrap_or(lifetime / divisor);
+        Timestamp::from_seconds(leaf.not_after.plus_millis(-before).as_seconds())
+    }
+
+    /// No sooner after it was stored than the floor, but before its end in any case.
+    fn paced(&self, leaf: &Leaf, desired: Timestamp) -> Timestamp {
+        let settings = &self.program.settings.certificate;
+        let lifetime = leaf.not_after.since(leaf.not_before).max(0);
+        let floor = settings.renewal_floor.max(lifetime / settings.renewal_floor_share.max(1));
+        let request = self.current_request();
+        let answered = request.and_then(|r| r.ready().and_then(|ready: &Condition| ready.at));
+        let stored = answered.unwrap_or(leaf.not_before).max(leaf.not_before);
+        let late = leaf.not_after.plus_millis(-(leaf.not_after.since(stored).max(0) / 3));
+        desired.max(stored.plus_millis(floor).min(late))
+    }
+
+    /// Whether the certificate was clamped to the end of its CA, and the CA is still the same: it
+    /// is renewed when the CA is, not in ever shorter steps.
+    pub(super) fn ends_with_its_ca(&self, leaf: &Leaf) -> bool {
+        let asked = self.cert.duration.as_ref().map(|(_, ms)| *ms);
+        let asked = asked.unwrap_or(self.program.settings.certificate.default_duration);
+        let lifetime = leaf.not_after.since(leaf.not_before);
+        let clamped = |ca: &Leaf| ca.not_after == leaf.not_after && lifetime < asked;
+        // A CA that renews itself is not its own leaf.
+        self.ca.is_some_and(|ca| clamped(ca) && ca.digest != leaf.digest)
+    }
+
+    /// The next attempt after the failure that the status tells of.
+    pub(super) fn backoff_end(&self) -> Option<Timestamp> {
+        let failed = self.cert.status.last_failure?;
+        Some(self.attempt_after(failed, self.cert.status.failed_attempts.unwrap_or(1)))
+    }
+
+    /// The attempt after the `failures`th failure in a row, which was at `failed`.
+    pub(super) fn attempt_after(&self, failed: Timestamp, failures: i64) -> Timestamp {
+        let settings = &self.program.settings.certificate;
+        let doublings = u32::try_from(failures.clamp(1, 40) - 1).unwrap_or(0);
+        let ladder = settings.user_error_first.saturating_mul(1_i64 << doublings.min(30));
+        let valid = self.leaf().filter(|leaf| leaf.not_after > failed);
+        let share = valid.map(|leaf| leaf.not_after.since(failed) / settings.valid_share.max(1));
+        let cap = share.map_or(i64::MAX, |share| share.max(settings.valid_share_floor));
+        let gap = ladder.min(settings.user_error_ceiling).min(cap);
+        let seed = digest_of(&(&self.view.object.uid, failures)).0 % 1000;
+        let jitter = gap / 100 * i64::from(settings.backoff_jitter) / 1000;
+        failed.plus_millis(gap - jitter * i64::try_from(seed).unwrap_or(0))
+    }
+
+    /// Until when an issuance in progress is not worth a status write.
+    pub(super) fn quiet_end(&self) -> Option<Timestamp> {
+        let quiet = self.program.settings.certificate.quiet_for;
+        let request = self.next_request().map(|request| request.facts.created);
+        let first = (self.revision() == 0).then_some(self.cert.created);
+        let renewal = self.renew_at().filter(|at| *at <= self.view.now);
+        request.or(renewal).or(first).map(|since| since.plus_millis(quiet))
+    }
+}

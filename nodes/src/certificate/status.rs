@@ -1,0 +1,302 @@
+//! What the status of a Certificate has to say, and how a failed attempt is told from one that
+//! goes on.
+
+use super::{Case, Request};
+use crate::effect::{Event, rfc3339};
+use crate::facts::{CertificateStatus, Parsed, condition};
+use crate::plan::certificate::{Facts as _, Step};
+use crate::status::{Patch, Wanted, remove, set};
+use everleaf_engine::{Failure, Timestamp};
+use serde_json::{Value, json};
+
+/// Why an attempt failed for good.
+pub(super) struct Failed {
+    pub reason: String,
+    pub message: String,
+    pub at: Option<Timestamp>,
+}
+
+/// Why the answer to a request is none that can be stored, if it is a final answer.
+pub(super) fn failure_of(case: &Case<'_>, request: &Request<'_>) -> Option<Failed> {
+    let conditions = &request.facts.conditions;
+    let at = request.facts.failure;
+    let failed = |reason: &str, message: &str| {
+        Some(Failed { reason: reason.to_owned(), message: message.to_owned(), at })
+    };
+    for kind in ["Denied", "InvalidRequest"] {
+        if let Some(found) = condition(conditions, kind).filter(|c| c.is_true()) {
+            return failed(&found.reason, &found.message);
+        }
+    }
+    let ready = condition(conditions, "Ready")?;
+    match &*ready.reason {
+        "Failed" | "Denied" => failed(&ready.reason, &ready.message),
+        "Issued" if ready.is_true() => {
+            let message = unfit(case, request)?;
+            failed("InvalidCertificate", &message)
+        }
+        _ => None,
+    }
+}
+
+/// Why an issued certificate may not be stored.
+fn unfit(case: &Case<'_>, request: &Request<'_>) -> Option<String> {
+    let leaf = match &request.facts.certificate {
+        Parsed::Good(leaf) => leaf,
+        Parsed::Missing => return Some("the issuer returned no certificate".to_owned()),
+        Parsed::Broken(why) => {
+            return Some(format!("the issuer returned a certificate that cannot be read: {why}"));
+        }
+    };
+    let csr = request.facts.csr.good()?;
+    if leaf.fingerprint != csr.fingerprint {
+        return Some(
+            "the issuer returned a certificate for another key than the request's".to_owned(),
+        );
+    }
+    let now = case.view.now;
+    if leaf.not_after <= now {
+        let end = rfc3339(leaf.not_after);
+        return Some(format!("the issuer returned a certificate that expired at {end}"));
+    }
+    let skew = case.program.settings.certificate.skew;
+    (leaf.not_before > now.plus_millis(skew)).then(|| {
+        let begin = rfc3339(leaf.not_before);
+        format!("the issuer returned a certificate that is not valid before {begin}")
+    })
+}
+
+impl Case<'_> {
+    /// The patch that brings the status up to date; `None` if it is.
+    pub(super) fn status_patch(&self) -> Option<String> {
+        let (was, is) = (&self.cert.status, &self.desired_status());
+        let time = |at: &Timestamp| json!(rfc3339(*at));
+        let mut patch = Patch::default();
+        patch.conditions(&was.conditions, &is.conditions);
+        patch.field("notBefore", (&was.not_before, &is.not_before), time);
+        patch.field("notAfter", (&was.not_after, &is.not_after), time);
+        patch.field("renewalTime", (&was.renewal, &is.renewal), time);
+        patch.field("lastFailureTime", (&was.last_failure, &is.last_failure), time);
+        let number = |n: &i64| json!(n);
+        patch.field("failedIssuanceAttempts", (&was.failed_attempts, &is.failed_attempts), number);
+        patch.field("revision", (&was.revision, &is.revision), number);
+        patch.field(
+            "nextPrivateKeySecretName",
+            (&was.next_key_secret, &is.next_key_secret),
+            |name| Value::String(name.to_string()),
+        );
+        patch.into_text()
+    }
+
+    /// The Events that go with the status as it will be.
+    pub(super) fn status_events(&self) -> Vec<Event> {
+        let is = self.desired_status();
+        let mut events = Vec::new();
+        if self.revision() > self.status_revision() {
+            events.push(Event::normal("Issuing", "The certificate has been successfully issued"));
+        }
+        let issuing = condition(&is.conditions, "Issuing");
+        if let Some(issuing) = issuing.filter(|issuing| self.issuing() != Some(issuing)) {
+            let warning = !issuing.is_true();
+            let reason = if warning { &*issuing.reason } else { "Issuing" };
+            let message = issuing.message.clone();
+            events.push(Event { warning, reason: reason.into(), message });
+        }
+        let ready = condition(&is.conditions, "Ready");
+        let was = condition(&self.cert.status.conditions, "Ready");
+        if self.contested() && ready.map(|r| &r.message) != was.map(|r| &r.message) {
+            let message = ready.map_or_else(|| "".into(), |ready| ready.message.clone());
+            events.push(Event::warning("IncorrectCertificate", message));
+        }
+        if let Some(error) = self.window_error().filter(|_| self.has_news()) {
+            events.push(Event::warning("WindowError", error));
+        }
+        events
+    }
+
+    /// The status as it should be now.
+    fn desired_status(&self) -> CertificateStatus {
+        let mut status = self.cert.status.clone();
+        let seconds = |at: Timestamp| Timestamp::from_seconds(at.as_seconds());
+        if self.known() {
+            status.not_before = self.leaf().map(|leaf| seconds(leaf.not_before));
+            status.not_after = self.leaf().map(|leaf| seconds(leaf.not_after));
+            status.renewal = self.renew_at().map(seconds);
+        }
+        if self.has_news() {
+            status.revision = Some(self.revision());
+        }
+        if self.contested() {
+            self.say_contested(&mut status);
+        } else if !self.wants_issuance() {
+            self.say_satisfied(&mut status);
+        } else {
+            self.say_wanting(&mut status);
+        }
+        status
+    }
+
+    fn say_contested(&self, status: &mut CertificateStatus) {
+        let incorrect = self.violation.as_ref().filter(|v| v.reason == "IncorrectCertificate");
+        let message = incorrect.map(|violation| violation.message.clone()).unwrap_or_else(|| {
+            let owner = self.owner.as_deref().unwrap_or_default();
+            format!(
+                "Certificate {owner:?} also names Secret {:?} and comes first; give one of them \
+                 another secretName",
+                self.cert.secret_name
+            )
+        });
+        self.say(status, "Ready", "False", ("IncorrectCertificate", message));
+    }
+
+    fn say_satisfied(&self, status: &mut CertificateStatus) {
+        self.say_ready(status);
+        status.last_failure = None;
+        status.failed_attempts = None;
+        status.next_key_secret = None;
+        if self.refused() {
+            self.say_refused(status);
+        } else {
+            remove(&mut status.conditions, "Issuing");
+        }
+    }
+
+    fn say_wanting(&self, status: &mut CertificateStatus) {
+        if self.refused() {
+            self.say_ready(status);
+            return self.say_refused(status);
+        }
+        if let Some(failed) = self.unrecorded_failure() {
+            self.say_ready(status);
+            return self.say_failed(status, failed);
+        }
+        if self.is_quiet() {
+            return;
+        }
+        self.say_ready(status);
+        if !self.failed() || self.next_attempt_at().is_none_or(|at| at <= self.view.now) {
+            self.say_issuing(status);
+        }
+    }
+
+    /// Whether an issuance is in progress that will very likely be over in a moment.
+    fn is_quiet(&self) -> bool {
+        let pending = self.next_request().and_then(|request| request.ready().cloned());
+        let held_up = pending.is_some_and(|ready| *ready.reason == *"Pending");
+        self.keeps_key_in_memory()
+            && !held_up
+            && self.trouble().is_none()
+            && !self.failed()
+            && self.quiet_until().is_none_or(|until| self.view.now < until)
+    }
+
+    /// The failure of the next revision's request that the status does not tell of yet.
+    fn unrecorded_failure(&self) -> Option<Failed> {
+        let request = self.next_request().filter(|request| self.is_of_this_spec(request))?;
+        let failed = failure_of(self, &request)?;
+        (!self.is_recorded(&request)).then_some(failed)
+    }
+
+    fn say_failed(&self, status: &mut CertificateStatus, failed: Failed) {
+        let attempt = self.next_request().and_then(|request| request.facts.attempt);
+        let attempt = attempt.unwrap_or_else(|| self.attempt());
+        let at = failed.at.unwrap_or(self.view.now).min(self.view.now);
+        let at = Timestamp::from_seconds(at.as_seconds());
+        let next = rfc3339(self.attempt_after(at, attempt));
+        let message = format!(
+            "The certificate request has failed to complete and will be retried: {}. Attempt \
+             {attempt} failed in a way that somebody has to mend; the next is due at {next}",
+            failed.message
+        );
+        status.failed_attempts = Some(attempt);
+        status.last_failure = Some(at);
+        self.say(status, "Issuing", "False", (&failed.reason, message));
+    }
+
+    fn say_issuing(&self, status: &mut CertificateStatus) {
+        status.next_key_secret =
+            self.next_key().and_then(|key| key.secret).map(|secret| secret.name.clone());
+        let told = self.issuing().filter(|issuing| issuing.is_true());
+        let (reason, message) = match (&self.violation, told) {
+            (_, Some(told)) => (told.reason.to_string(), before_trouble(&told.message).to_owned()),
+            (Some(violation), None) => (violation.reason.to_owned(), violation.message.clone()),
+            (None, None) => self.renewing(),
+        };
+        let message = match self.trouble() {
+            Some(trouble) => format!("{message}{TROUBLE}{}]", trouble.message),
+            None => message,
+        };
+        self.say(status, "Issuing", "True", (&reason, message));
+    }
+
+    fn renewing(&self) -> (String, String) {
+        let at = self.renew_at().map(rfc3339).unwrap_or_default();
+        let message = format!("Renewing certificate as renewal was scheduled at {at}");
+        ("Renewing".to_owned(), message)
+    }
+
+    /// The failure of a write or of key generation that holds the issuance up.
+    fn trouble(&self) -> Option<&Failure> {
+        let steps = [Step::EnsureKey, Step::CreateRequest, Step::Store, Step::DeleteRequest];
+        let slow = |failure: &&Failure| {
+            use everleaf_engine::FailureClass as Class;
+            !matches!(failure.class, Class::Conflict) || failure.count > 3
+        };
+        steps.into_iter().filter_map(|s| self.view.failure(s as usize)).find(slow)
+    }
+
+    fn say_refused(&self, status: &mut CertificateStatus) {
+        let problems = self.cert.problems.iter().map(|p| format!("{}: {}", p.path, p.message));
+        let problems: Vec<String> = problems.chain(self.unkeepable_key()).collect();
+        self.say(status, "Issuing", "False", ("InvalidSpec", problems.join("; ")));
+    }
+
+    fn say_ready(&self, status: &mut CertificateStatus) {
+        let expired = self.leaf().filter(|leaf| leaf.not_after <= self.view.now);
+        let (truth, reason, message) = match (&self.violation, expired) {
+            (Some(violation), _) => ("False", violation.reason, violation.message.clone()),
+            (None, Some(leaf)) => {
+                let end = rfc3339(leaf.not_after);
+                ("False", "Expired", format!("Certificate expired on {end}"))
+            }
+            (None, None) => {
+                let message = "Certificate is up to date and has not expired".to_owned();
+                ("True", "Ready", message + &self.ready_suffix())
+            }
+        };
+        self.say(status, "Ready", truth, (reason, message));
+    }
+
+    /// What else a user wants to know of a good certificate.
+    fn ready_suffix(&self) -> String {
+        let Some(leaf) = self.leaf() else { return String::new() };
+        if self.ends_with_its_ca(leaf) {
+            let end = rfc3339(leaf.not_after);
+            return format!("; it ends with its CA at {end} and is renewed when the CA is");
+        }
+        match self.material().and_then(|material| material.chain_fault.as_ref()) {
+            Some(fault) => format!("; its chain does not hold together: {fault}"),
+            None => String::new(),
+        }
+    }
+
+    fn say(
+        &self,
+        status: &mut CertificateStatus,
+        kind: &'static str,
+        truth: &'static str,
+        (reason, message): (&str, String),
+    ) {
+        let generation = Some(self.cert.generation);
+        let reason = reason.to_owned();
+        let wanted = Wanted { kind, status: truth, reason, message, generation };
+        set(&mut status.conditions, wanted, self.view.now);
+    }
+}
+
+/// Stands between what is being done and what holds it up.
+const TROUBLE: &str = " [held up: ";
+
+fn before_trouble(message: &str) -> &str {
+    message.split(TROUBLE).next().unwrap_or(message)
+}
