@@ -1,1 +1,17 @@
 //! The operator, the replayer and the command line.
+//!
+//! Data flows one way: watches project objects to facts ([`edge`]), the [`operator`]'s driver
+//! hands them to the engine, ports ([`ports`]) perform the effects that the engine starts, and
+//! their outcomes go back to the driver. Nothing here knows the rules of the lifecycle; those
+//! are in `everleaf-nodes` and `specs/`.
+
+pub mod commands;
+pub mod edge;
+pub mod flags;
+pub mod kube_api;
+pub mod lease;
+pub mod logging;
+pub mod metrics;
+pub mod operator;
+pub mod ports;
+pub mod serve;

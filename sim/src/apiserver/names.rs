@@ -83,9 +83,6 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric \
     characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  \
     or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or \
-    '-', start with an alphabetic character, and end with an alphanumeric character (e.g. \
-    'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric \
     characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. \
     'MyValue',  or 'my_value',  or '12345', regex used for validation is \
@@ -112,11 +109,7 @@ fn is_label(text: &str) -> bool {
 pub(crate) fn name_faults(resource: &str, field: &str, name: &str) -> Vec<Cause> {
     let shown = Value::from(name);
     let (fits, most, why) = match resource {
-        "namespaces" => (is_label(name), 63, LABEL),
-        "services" => {
-            let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
-            (starts && is_label(name), 63, LABEL_1035)
-        }
+        "namespaces" | "services" => (is_label(name), 63, LABEL),
         _ => (name.split('.').all(is_label), 253, SUBDOMAIN),
     };
     let mut out = Vec::new();
@@ -149,9 +142,11 @@ pub(crate) fn metadata_faults(meta: &Value) -> Vec<Cause> {
 }
 
 fn is_name_part(text: &str) -> bool {
-    edged(text, |c| c.is_ascii_alphanumeric(), |c| {
-        c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.')
-    })
+    edged(
+        text,
+        |c| c.is_ascii_alphanumeric(),
+        |c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'),
+    )
 }
 
 fn key_faults(field: &str, key: &str, out: &mut Vec<Cause>) {
@@ -187,16 +182,14 @@ fn owner_faults(meta: &Value, out: &mut Vec<Cause>) {
         for name in ["apiVersion", "kind", "name", "uid"] {
             if owner[name].as_str().unwrap_or_default().is_empty() {
                 let field = format!("metadata.ownerReferences[{index}].{name}");
-                let why = if name == "apiVersion" { "version must not be empty" } else {
-                    "must not be empty"
-                };
-                out.push(Cause::invalid(&field, &Value::from(""), why));
+                out.push(Cause::required(&field, "must not be empty"));
             }
         }
     }
     let mut holders = owners.iter().filter(|o| o["controller"] == true);
     if let (Some(one), Some(two)) = (holders.next(), holders.next()) {
-        let name = |o: &Value| o["name"].as_str().unwrap_or_default().to_owned();
+        let text = |o: &Value, field: &str| o[field].as_str().unwrap_or_default().to_owned();
+        let name = |o: &Value| format!("{}/{}", text(o, "kind"), text(o, "name"));
         let why = format!(
             "Only one reference can have Controller set to true. Found \"true\" in references \
              for {} and {}",

@@ -158,7 +158,13 @@ impl Request {
     }
 
     /// Applies `object` by force as `manager`.
-    pub fn apply(resource: &str, namespace: &str, name: &str, manager: &str, object: Value) -> Self {
+    pub fn apply(
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        manager: &str,
+        object: Value,
+    ) -> Self {
         let mut out = Request::new(Verb::Patch(PatchType::Apply), resource, namespace, name);
         out.options.field_manager = manager.to_owned();
         out.options.force = Some(true);

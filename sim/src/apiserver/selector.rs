@@ -122,8 +122,9 @@ impl<'a> Parser<'a> {
             None => 0,
             Some('!' | '=') if self.rest[1..].starts_with('=') => 2,
             Some('(' | ')' | ',' | '!' | '=' | '<' | '>') => 1,
-            Some(_) => self.rest.find([' ', '(', ')', ',', '!', '=', '<', '>'])
-                .unwrap_or(self.rest.len()),
+            Some(_) => {
+                self.rest.find([' ', '(', ')', ',', '!', '=', '<', '>']).unwrap_or(self.rest.len())
+            }
         };
         let (token, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -219,9 +220,19 @@ mod tests {
     #[test]
     fn every_form_of_label_selector_is_understood() {
         let object = json!({"metadata": {"labels": {"a": "1", "b.c/d": "x"}}});
-        for yes in ["", "a", "a=1", "a==1", "a in (1,2)", "a!=2", "z!=1", "!z", "z notin (1)",
-            "b.c/d = x, a", "b.c/d in ( x )"]
-        {
+        for yes in [
+            "",
+            "a",
+            "a=1",
+            "a==1",
+            "a in (1,2)",
+            "a!=2",
+            "z!=1",
+            "!z",
+            "z notin (1)",
+            "b.c/d = x, a",
+            "b.c/d in ( x )",
+        ] {
             assert!(matches(yes, &object), "{yes}");
         }
         for no in ["z", "a=2", "a=", "!a", "a in (2)", "a notin (1,2)", "a,z"] {

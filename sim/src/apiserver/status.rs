@@ -93,7 +93,7 @@ pub struct ApiError {
     /// The text for people.
     pub message: String,
     /// What it is about, if anything.
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
 }
 
 impl ApiError {
@@ -102,12 +102,12 @@ impl ApiError {
     }
 
     fn about(mut self, def: &ResourceDef, name: &str) -> Self {
-        self.details = Some(Details {
+        self.details = Some(Box::new(Details {
             name: name.to_owned(),
             group: def.group.clone(),
             kind: def.plural.clone(),
             ..Details::default()
-        });
+        }));
         self
     }
 
@@ -122,17 +122,16 @@ impl ApiError {
     }
 
     pub(crate) fn no_namespace(name: &str) -> Self {
-        let mut out =
-            ApiError::new(404, "NotFound", format!("namespaces \"{name}\" not found"));
-        out.details =
-            Some(Details { name: name.into(), kind: "namespaces".into(), ..Details::default() });
+        let mut out = ApiError::new(404, "NotFound", format!("namespaces \"{name}\" not found"));
+        let kind = "namespaces".into();
+        out.details = Some(Box::new(Details { name: name.into(), kind, ..Details::default() }));
         out
     }
 
     pub(crate) fn unknown_path() -> Self {
         let mut out =
             ApiError::new(404, "NotFound", "the server could not find the requested resource");
-        out.details = Some(Details::default());
+        out.details = Some(Box::default());
         out
     }
 
@@ -142,8 +141,7 @@ impl ApiError {
     }
 
     pub(crate) fn conflict(def: &ResourceDef, name: &str, why: &str) -> Self {
-        let text =
-            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", def.key());
+        let text = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", def.key());
         ApiError::new(409, "Conflict", text).about(def, name)
     }
 
@@ -177,7 +175,7 @@ impl ApiError {
     pub(crate) fn method_not_allowed() -> Self {
         let text = "the server does not allow this method on the requested resource";
         let mut out = ApiError::new(405, "MethodNotAllowed", text);
-        out.details = Some(Details::default());
+        out.details = Some(Box::default());
         out
     }
 
@@ -232,13 +230,13 @@ impl ApiError {
         };
         let text = format!("{kind}{dot}{group} \"{name}\" is invalid: {listed}");
         let mut out = ApiError::new(422, "Invalid", text);
-        out.details = Some(Details {
+        out.details = Some(Box::new(Details {
             name: name.into(),
             group: group.into(),
             kind: kind.into(),
             causes,
             retry_after_seconds: 0,
-        });
+        }));
         out
     }
 

@@ -61,8 +61,7 @@ pub(crate) struct Store {
     log_capacity: usize,
 }
 
-static NO_TABLE: Table =
-    Table { objects: BTreeMap::new(), log: VecDeque::new(), compacted: 0 };
+static NO_TABLE: Table = Table { objects: BTreeMap::new(), log: VecDeque::new(), compacted: 0 };
 
 impl Store {
     pub(crate) fn new(log_capacity: usize) -> Self {
@@ -82,7 +81,13 @@ impl Store {
     }
 
     /// Stores an object under the next version and returns it with that version in its metadata.
-    pub(crate) fn put(&mut self, now: i64, resource: &str, key: Key, mut object: Value) -> Arc<Value> {
+    pub(crate) fn put(
+        &mut self,
+        now: i64,
+        resource: &str,
+        key: Key,
+        mut object: Value,
+    ) -> Arc<Value> {
         let version = self.next_version();
         object["metadata"]["resourceVersion"] = Value::String(version.to_string());
         let object = Arc::new(object);
@@ -94,12 +99,12 @@ impl Store {
         object
     }
 
-    /// Removes an object. `last` replaces its final state in the log, if given.
-    pub(crate) fn remove(&mut self, now: i64, resource: &str, key: &Key, last: Option<Value>) {
+    /// Removes an object.
+    pub(crate) fn remove(&mut self, now: i64, resource: &str, key: &Key) {
         let Some(table) = self.tables.get_mut(resource) else { return };
         let Some(before) = table.objects.remove(key) else { return };
         let version = self.next_version();
-        let mut object = last.unwrap_or_else(|| Value::clone(&before));
+        let mut object = Value::clone(&before);
         object["metadata"]["resourceVersion"] = Value::String(version.to_string());
         let change = Change {
             version,

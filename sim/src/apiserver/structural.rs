@@ -93,8 +93,9 @@ fn check(schema: &Schema, value: &Value, path: &str, depth: usize, out: &mut Vec
     }
     if let Some(wanted) = wrong_type(schema.kind, value) {
         let found = go_type(value);
-        let text =
-            format!("Invalid value: \"{found}\": {path} in body must be of type {wanted}: \"{found}\"");
+        let text = format!(
+            "Invalid value: \"{found}\": {path} in body must be of type {wanted}: \"{found}\""
+        );
         out.push(Cause::new("FieldValueTypeInvalid", path, text));
         return;
     }
@@ -176,7 +177,8 @@ fn check_text(schema: &Schema, text: &str, path: &str, out: &mut Vec<Cause>) {
     }
     if schema.format == "date-time" && !looks_like_date_time(text) {
         let why = format!("{path} in body must be of type date-time: {shown}");
-        out.push(Cause::invalid(path, &shown, &why));
+        let text = format!("Invalid value: {shown}: {why}");
+        out.push(Cause::new("FieldValueTypeInvalid", path, text));
     }
 }
 
@@ -211,7 +213,8 @@ fn looks_like_date_time(text: &str) -> bool {
 }
 
 fn wrong_type(kind: Type, value: &Value) -> Option<&'static str> {
-    let whole = value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0);
+    let whole =
+        value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0);
     let (fits, name) = match kind {
         Type::Any => (true, ""),
         Type::Object => (value.is_object(), "object"),

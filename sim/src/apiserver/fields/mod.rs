@@ -7,6 +7,4 @@ mod owners;
 mod set;
 mod typed;
 
-pub(crate) use owners::{Applied, Writer, apply, forget_times, merge_update};
-#[cfg(test)]
-pub(crate) use set::Set;
+pub(crate) use owners::{Writer, apply, forget_times, merge_update};

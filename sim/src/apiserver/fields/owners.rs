@@ -34,11 +34,6 @@ struct Share {
 
 type Owners = BTreeMap<Owner, Share>;
 
-/// What an apply came to.
-pub(crate) struct Applied {
-    pub(crate) object: Value,
-}
-
 /// Metadata nobody can own.
 const UNOWNED: [&str; 11] = [
     "name",
@@ -71,6 +66,10 @@ impl Writer<'_> {
 /// Records in `new` what an update (or create) from `old` to `new` changed.
 pub(crate) fn merge_update(schema: &Schema, old: &Value, new: &mut Value, writer: &Writer<'_>) {
     let mut owners = read(chosen_owners(old, new, writer));
+    // An object that is there without owners is not watched over until somebody applies to it.
+    if owners.is_empty() && exists(old) {
+        return write(new, &owners);
+    }
     let changes = strip(typed::compare(schema, old, new));
     let touched = changes.modified.union(&changes.added);
     let me = writer.owner("Update");
@@ -94,17 +93,21 @@ fn chosen_owners<'a>(old: &'a Value, new: &'a Value, writer: &Writer<'_>) -> &'a
     if given && writer.subresource.is_empty() { sent } else { &old["metadata"]["managedFields"] }
 }
 
-/// Lays `config` over `live` as `writer`. `live` is an object without fields for a create.
+/// Lays `config` over `live` as `writer`. `live` is an object without fields for a create;
+/// `what` names the object in the error of a config that does not fit the schema.
 pub(crate) fn apply(
     schema: &Schema,
     live: &Value,
     config: &Value,
     writer: &Writer<'_>,
     force: bool,
-    gvk: &str,
-) -> Result<Applied, ApiError> {
-    check_typed(schema, config, gvk)?;
+    what: &str,
+) -> Result<Value, ApiError> {
+    check_typed(schema, config, what)?;
     let mut owners = read(&live["metadata"]["managedFields"]);
+    if owners.is_empty() && exists(live) {
+        owners.extend(before_first_apply(schema, live, writer));
+    }
     let me = writer.owner("Apply");
     let mut mine = typed::to_set(Some(schema), config);
     strip_set(&mut mine);
@@ -125,20 +128,30 @@ pub(crate) fn apply(
     }
     owners.retain(|_, share| !share.fields.is_empty());
     write(&mut object, &owners);
-    Ok(Applied { object })
+    Ok(object)
 }
 
-fn check_typed(schema: &Schema, config: &Value, gvk: &str) -> Result<(), ApiError> {
+fn exists(object: &Value) -> bool {
+    object["metadata"]["uid"].is_string()
+}
+
+/// All that an object without owners holds, as somebody's update.
+fn before_first_apply(schema: &Schema, live: &Value, writer: &Writer<'_>) -> (Owner, Share) {
+    let nothing = json!({"metadata": {}});
+    let fields = strip(typed::compare(schema, &nothing, live)).added;
+    let manager = "before-first-apply".to_owned();
+    let owner = Owner { manager, subresource: String::new(), ..writer.owner("Update") };
+    (owner, Share { fields, time: Some(writer.time.to_owned()) })
+}
+
+fn check_typed(schema: &Schema, config: &Value, what: &str) -> Result<(), ApiError> {
     let faults = typed::faults(schema, config);
     let listed = match faults.as_slice() {
         [] => return Ok(()),
         [one] => one.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
-    let meta = &config["metadata"];
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let (ns, name) = (text(&meta["namespace"]), text(&meta["name"]));
-    let message = format!("failed to create typed patch object ({ns}/{name}; {gvk}): {listed}");
+    let message = format!("failed to create typed patch object ({what}): {listed}");
     Err(ApiError::internal(message))
 }
 
@@ -168,23 +181,20 @@ fn take_over(
     for (owner, share) in owners.iter_mut().filter(|(owner, _)| *owner != me) {
         let theirs = share.fields.intersection(&touched);
         if !theirs.is_empty() {
-            conflicts.push((shown(owner, share), theirs.paths()));
+            conflicts.push((shown(owner), theirs.paths()));
         }
         share.fields = share.fields.difference(&theirs).difference(&changes.removed);
     }
     if conflicts.is_empty() || force { Ok(()) } else { Err(conflict(&conflicts)) }
 }
 
-fn shown(owner: &Owner, share: &Share) -> String {
+fn shown(owner: &Owner) -> String {
     let mut out = format!("\"{}\"", owner.manager);
     if !owner.subresource.is_empty() {
         out += &format!(" with subresource \"{}\"", owner.subresource);
     }
     if owner.operation == "Update" {
         out += &format!(" using {}", owner.api_version);
-        if let Some(time) = &share.time {
-            out += &format!(" at {time}");
-        }
     }
     out
 }
@@ -206,7 +216,7 @@ fn conflict(conflicts: &[(String, Vec<String>)]) -> ApiError {
     let message =
         format!("Apply failed with {} conflict{plural}: {}", causes.len(), text.join("\n"));
     let mut out = ApiError::new(409, "Conflict", message);
-    out.details = Some(Details { causes, ..Details::default() });
+    out.details = Some(Box::new(Details { causes, ..Details::default() }));
     out
 }
 

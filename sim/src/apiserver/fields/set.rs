@@ -70,10 +70,6 @@ impl Set {
         node.member = !path.is_empty();
     }
 
-    pub(crate) fn child(&self, step: &Step) -> Option<&Set> {
-        self.children.get(step)
-    }
-
     pub(crate) fn union(mut self, other: &Set) -> Set {
         self.add(other);
         self
@@ -124,10 +120,8 @@ impl Set {
     }
 
     fn walk(&self, prefix: &str, out: &mut Vec<String>) {
-        for (step, node) in self.children.iter().filter(|(_, n)| n.member) {
-            let _ = node;
-            out.push(format!("{prefix}{}", step.shown()));
-        }
+        let members = self.children.iter().filter(|(_, node)| node.member);
+        out.extend(members.map(|(step, _)| format!("{prefix}{}", step.shown())));
         for (step, node) in &self.children {
             node.walk(&format!("{prefix}{}", step.shown()), out);
         }

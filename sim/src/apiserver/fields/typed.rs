@@ -204,9 +204,8 @@ pub(super) fn merge(schema: Option<&Schema>, live: Option<&Value>, config: &Valu
 
 /// Keeps live order where it can and the applied order among the items both have.
 fn merge_lists(schema: Option<&Schema>, old: &[Value], new: &[Value]) -> Vec<Value> {
-    let steps = |all: &[Value]| -> Vec<Option<Step>> {
-        all.iter().map(|v| item_step(schema, v)).collect()
-    };
+    let steps =
+        |all: &[Value]| -> Vec<Option<Step>> { all.iter().map(|v| item_step(schema, v)).collect() };
     let (old_steps, new_steps) = (steps(old), steps(new));
     let in_new = |s: &Option<Step>| s.is_some() && new_steps.contains(s);
     let mut shared = new_steps.iter().filter(|s| old_steps.contains(s)).peekable();

@@ -1,0 +1,333 @@
+//! The driver: the one task that owns the engine. It hands inputs in, lets ports perform what
+//! comes out, wakes the engine in time, records, and publishes what it sees.
+
+use super::record::Recorder;
+use super::watch::{Watcher, feeds};
+use crate::edge::Projector;
+use crate::kube_api::Kube;
+use crate::lease::Leadership;
+use crate::ports::{KeyStore, Ports, Report, now};
+use everleaf_engine::{
+    Command, Delta, EffectId, Engine, Epoch, Input, ObjectKey, Outcome, Record, Timestamp, Wake,
+};
+use everleaf_nodes::{Everleaf, Facts, Kind};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Batches of deltas that may wait for the driver, of each feed together.
+const DELTAS_WAITING: usize = 256;
+/// The driver looks at the clock at least so often, so that suspend and steps are seen.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
+/// A step of the wall clock against the monotonic one that is worth a question.
+const STEP_MS: i64 = 3_600_000;
+/// How long effects in flight may take after the end was asked for.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What came back from outside.
+enum Back {
+    Effect(EffectId, Report, Timestamp),
+    Read(Delta<Kind, Facts>),
+    Date(Result<i64, String>),
+}
+
+/// What the driver publishes after each turn; cheap to make.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// Whether every feed has shown its first list in this epoch.
+    pub synced: bool,
+    /// The epoch that we lead.
+    pub epoch: Option<Epoch>,
+    /// Effects in flight, queued, and armed waits.
+    pub queues: (usize, usize, usize),
+    /// Moves that the plan did not explain.
+    pub unexplained: u64,
+    /// Counts turns.
+    pub turns: u64,
+}
+
+/// What the driver is told to tell.
+pub type Inspection = Box<dyn FnOnce(&Engine<Everleaf>) + Send>;
+
+/// What a driver is made of.
+pub struct Parts {
+    /// The engine.
+    pub engine: Engine<Everleaf>,
+    /// The API server.
+    pub kube: Kube,
+    /// Where objects become facts.
+    pub projector: Projector,
+    /// The ports.
+    pub ports: Ports,
+    /// The keys that the ports hold.
+    pub keys: KeyStore,
+    /// The namespace that is watched; empty for all.
+    pub namespace: String,
+    /// The journal, if one is kept.
+    pub recorder: Option<Recorder>,
+}
+
+/// Owns the engine.
+pub struct Driver {
+    parts: Parts,
+    back: JoinSet<Back>,
+    feeds: JoinSet<()>,
+    deltas: Option<mpsc::Receiver<Vec<Delta<Kind, Facts>>>>,
+    turn: watch::Sender<Turn>,
+    clock: (Instant, Timestamp),
+    turns: u64,
+}
+
+impl Driver {
+    /// A driver that does not lead yet.
+    pub fn new(parts: Parts) -> (Self, watch::Receiver<Turn>) {
+        let (turn, seen) = watch::channel(Turn::default());
+        let driver = Self {
+            parts,
+            back: JoinSet::new(),
+            feeds: JoinSet::new(),
+            deltas: None,
+            turn,
+            clock: (Instant::now(), now()),
+            turns: 0,
+        };
+        (driver, seen)
+    }
+
+    /// Runs until `stop` is true, then lets what is in flight come to its end.
+    pub async fn run(
+        mut self,
+        mut leadership: watch::Receiver<Leadership>,
+        mut stop: watch::Receiver<bool>,
+        mut inspections: mpsc::Receiver<Inspection>,
+    ) {
+        self.follow(&leadership.borrow_and_update().clone());
+        while !*stop.borrow() {
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                _ = stop.changed() => {}
+                Ok(()) = leadership.changed() => {
+                    let now_is = leadership.borrow_and_update().clone();
+                    self.follow(&now_is);
+                }
+                Some(Ok(back)) = self.back.join_next() => self.came_back(back),
+                Some(deltas) = next_deltas(&mut self.deltas) => self.observe(deltas),
+                Some(inspect) = inspections.recv() => inspect(&self.parts.engine),
+                () = tokio::time::sleep(wake) => self.tick(),
+            }
+            self.publish();
+        }
+        self.drain().await;
+    }
+
+    fn next_wake(&mut self) -> Duration {
+        match self.parts.engine.poll_wake() {
+            Wake::Now => Duration::ZERO,
+            Wake::At(at) => {
+                let ms = u64::try_from(at.since(now()).max(0)).unwrap_or(0);
+                Duration::from_millis(ms).min(LOOK_AT_CLOCK)
+            }
+            Wake::OnlyWhenTold => LOOK_AT_CLOCK,
+        }
+    }
+
+    /// Time passed. A wake with nothing due is no input.
+    fn tick(&mut self) {
+        self.watch_the_clock();
+        let due = match self.parts.engine.poll_wake() {
+            Wake::Now => true,
+            Wake::At(at) => at <= now(),
+            Wake::OnlyWhenTold => false,
+        };
+        if due {
+            self.handle(Input::Tick);
+        }
+        if let Some(recorder) = &mut self.parts.recorder
+            && let Err(error) = recorder.flush()
+        {
+            self.give_up_recording(&error);
+        }
+    }
+
+    fn watch_the_clock(&mut self) {
+        let (monotonic, wall) = (Instant::now(), now());
+        let passed = i64::try_from((monotonic - self.clock.0).as_millis()).unwrap_or(i64::MAX);
+        let stepped = wall.since(self.clock.1).saturating_sub(passed);
+        self.clock = (monotonic, wall);
+        if stepped.abs() > STEP_MS {
+            tracing::warn!(step_ms = stepped, "the wall clock stepped; nothing is spent before \
+                the API server's clock confirms it");
+            self.handle(Input::ClockStepped);
+        }
+    }
+
+    fn follow(&mut self, leadership: &Leadership) {
+        let epoch = match leadership {
+            Leadership::Leading { epoch } => Some(*epoch),
+            Leadership::Following { .. } | Leadership::Lost => None,
+        };
+        if epoch == self.parts.engine.epoch() {
+            return;
+        }
+        self.feeds.abort_all();
+        self.deltas = None;
+        self.handle(Input::Leadership(epoch));
+        if epoch.is_some() {
+            self.start_feeds();
+        }
+    }
+
+    /// Every feed begins with a list in each epoch.
+    fn start_feeds(&mut self) {
+        let (sender, receiver) = mpsc::channel(DELTAS_WAITING);
+        for feed in feeds(&self.parts.namespace) {
+            let (kube, projector) = (self.parts.kube.clone(), self.parts.projector.clone());
+            let watcher = Watcher::new(kube, projector, feed, sender.clone());
+            self.feeds.spawn(watcher.run());
+        }
+        self.deltas = Some(receiver);
+        self.observe(self.parts.keys.list());
+    }
+
+    fn observe(&mut self, deltas: Vec<Delta<Kind, Facts>>) {
+        for delta in deltas {
+            self.forget_key_of(&delta);
+            self.handle(Input::Observed(delta));
+        }
+    }
+
+    /// The key of a Certificate that is gone is of no use any more.
+    fn forget_key_of(&mut self, delta: &Delta<Kind, Facts>) {
+        if let Delta::Deleted { key, uid, .. } = delta
+            && key.kind == Kind::Certificate
+            && let Some(forgotten) = self.parts.keys.forget(uid)
+        {
+            self.handle(Input::Observed(forgotten));
+        }
+    }
+
+    fn came_back(&mut self, back: Back) {
+        match back {
+            Back::Effect(id, report, since) => {
+                self.observe(report.seen);
+                count_effect(&report.outcome, since);
+                log_failure(&id, &report.outcome);
+                self.handle(Input::Completed(id, report.outcome));
+            }
+            Back::Read(delta) => self.observe(vec![delta]),
+            Back::Date(Ok(seconds)) => {
+                self.handle(Input::Clock(Timestamp::from_seconds(seconds)));
+            }
+            Back::Date(Err(error)) => tracing::warn!(%error, "the API server's clock is unknown"),
+        }
+    }
+
+    fn handle(&mut self, input: Input<Kind, Facts>) {
+        let at = now();
+        let recorded = self.parts.recorder.is_some().then(|| input.clone());
+        let record = self.parts.engine.handle(at, input);
+        while let Some(command) = self.parts.engine.poll_effect() {
+            self.start(command);
+        }
+        super::explain::log(&self.parts.engine, &record);
+        if let Some(input) = recorded {
+            self.record(at, input, record);
+        }
+    }
+
+    fn record(&mut self, at: Timestamp, input: Input<Kind, Facts>, record: Record) {
+        let Some(recorder) = &mut self.parts.recorder else { return };
+        if let Err(error) = recorder.record(&self.parts.engine, at, input, record) {
+            self.give_up_recording(&error);
+        }
+    }
+
+    fn give_up_recording(&mut self, error: &std::io::Error) {
+        tracing::error!(%error, "recording ends here; the operator goes on");
+        self.parts.recorder = None;
+    }
+
+    fn start(&mut self, command: Command<Kind, everleaf_nodes::Effect>) {
+        let ports = self.parts.ports.clone();
+        match command {
+            Command::Perform(id, effect) => {
+                let since = now();
+                self.back.spawn(async move {
+                    let report = ports.perform(&id, &effect).await;
+                    Back::Effect(id, report, since)
+                });
+            }
+            Command::Read(key) => {
+                self.back.spawn(async move { Back::Read(ports.read(&key).await) });
+            }
+            Command::ConfirmClock => {
+                let kube = self.parts.kube.clone();
+                self.back.spawn(async move {
+                    Back::Date(kube.date().await.map_err(|error| error.to_string()))
+                });
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        self.turns += 1;
+        let engine = &self.parts.engine;
+        let turn = Turn {
+            synced: engine.is_fully_synced(),
+            epoch: engine.epoch(),
+            queues: engine.queue_sizes(),
+            unexplained: engine.unexplained_moves(),
+            turns: self.turns,
+        };
+        self.turn.send_replace(turn);
+    }
+
+    /// Starts nothing more and lets what is in flight come to its end.
+    async fn drain(mut self) {
+        self.feeds.abort_all();
+        let in_flight = self.back.len();
+        tracing::info!(in_flight, "stopping");
+        let finish = async { while self.back.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, finish).await.is_err() {
+            tracing::warn!("effects in flight did not end in time; they are found again");
+        }
+        if let Some(recorder) = &mut self.parts.recorder
+            && let Err(error) = recorder.flush()
+        {
+            tracing::error!(%error, "the end of the journal is lost");
+        }
+    }
+}
+
+async fn next_deltas(
+    deltas: &mut Option<mpsc::Receiver<Vec<Delta<Kind, Facts>>>>,
+) -> Option<Vec<Delta<Kind, Facts>>> {
+    match deltas {
+        Some(deltas) => deltas.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn count_effect(outcome: &Outcome<Kind>, since: Timestamp) {
+    let ended = match outcome {
+        Outcome::Done { .. } => "done",
+        Outcome::Stale { .. } => "stale",
+        Outcome::Failed { .. } => "failed",
+    };
+    metrics::counter!("everleaf_effects_total", "outcome" => ended).increment(1);
+    let seconds = now().since(since).max(0) as f64 / 1000.0;
+    metrics::histogram!("everleaf_effect_duration_seconds").record(seconds);
+}
+
+fn log_failure(id: &EffectId, outcome: &Outcome<Kind>) {
+    if let Outcome::Failed { class, reason, message, .. } = outcome {
+        tracing::warn!(effect = %id, ?class, reason, message, "an effect failed");
+    }
+}
+
+/// The key of the object that an effect belongs to, for people.
+pub fn subject_of(engine: &Engine<Everleaf>, uid: &str) -> Option<ObjectKey<Kind>> {
+    let mut objects = engine.world().iter();
+    objects.find(|(_, object)| *object.uid == *uid).map(|(key, _)| key.clone())
+}

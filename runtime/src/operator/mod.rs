@@ -1,0 +1,120 @@
+//! The operator: an engine between the API server's watches and the ports.
+
+mod driver;
+mod explain;
+mod record;
+mod samples;
+mod watch;
+
+use crate::edge::Projector;
+use crate::kube_api::Kube;
+use crate::lease::Leadership;
+use crate::ports::{Events, Fence, KeyStore, Ports};
+pub use driver::{Driver, Inspection, Parts, Turn};
+use everleaf_engine::journal::Header;
+use everleaf_engine::{Config, Engine, Program};
+use everleaf_nodes::{Everleaf, Options};
+pub use record::Recorder;
+pub use samples::sample;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio::task::JoinHandle;
+pub use watch::{Feed, Watcher, feeds};
+
+/// What an operator is made of.
+pub struct Setup {
+    /// The API server.
+    pub client: kube::Client,
+    /// What decisions depend on.
+    pub options: Options,
+    /// The engine's bounds.
+    pub config: Config,
+    /// Where objects become facts.
+    pub projector: Projector,
+    /// The namespace that is watched; empty for all.
+    pub namespace: String,
+    /// Where a journal is kept, if one is.
+    pub record: Option<PathBuf>,
+    /// Whether effects may be performed.
+    pub fence: Fence,
+}
+
+/// A running operator.
+pub struct Running {
+    /// What the driver publishes after each turn.
+    pub turn: tokio_watch::Receiver<Turn>,
+    /// Questions to the engine, answered between two turns.
+    pub inspections: mpsc::Sender<Inspection>,
+    stop: tokio_watch::Sender<bool>,
+    driver: JoinHandle<()>,
+    events: JoinHandle<()>,
+}
+
+/// Questions that may wait for the driver.
+const INSPECTIONS_WAITING: usize = 16;
+
+/// Starts an operator; it acts whenever it leads.
+///
+/// # Errors
+/// If a journal is wanted and cannot be written.
+pub fn start(
+    setup: Setup,
+    leadership: tokio_watch::Receiver<Leadership>,
+) -> std::io::Result<Running> {
+    let kube = Kube::new(setup.client);
+    let keys = KeyStore::default();
+    let (events, writer) = Events::new(kube.clone());
+    let ports =
+        Ports::new(kube.clone(), setup.projector.clone(), keys.clone(), events, setup.fence);
+    let program = Everleaf::new(setup.options.clone());
+    let header = Header::new(
+        program.plan(),
+        setup.config,
+        serde_json::to_value(&setup.options).unwrap_or_default(),
+    );
+    let engine = Engine::new(program, setup.config);
+    let recorder =
+        setup.record.map(|directory| Recorder::new(&directory, header, &engine)).transpose()?;
+    let (projector, namespace) = (setup.projector, setup.namespace);
+    let parts = Parts { engine, kube, projector, ports, keys, namespace, recorder };
+    let (driver, turn) = Driver::new(parts);
+    let (stop, stopped) = tokio_watch::channel(false);
+    let (inspections, asked) = mpsc::channel(INSPECTIONS_WAITING);
+    let driver = tokio::spawn(driver.run(leadership, stopped, asked));
+    let events = tokio::spawn(writer.run());
+    Ok(Running { turn, inspections, stop, driver, events })
+}
+
+impl Running {
+    /// Starts nothing more, lets what is in flight come to its end, and writes what is left to
+    /// be said.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let _ = self.driver.await;
+        let said = tokio::time::timeout(std::time::Duration::from_secs(5), self.events).await;
+        if said.is_err() {
+            tracing::warn!("some Events were not written in time");
+        }
+    }
+
+    /// Asks the engine; `None` if the driver has ended.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine<Everleaf>) -> T + Send + 'static,
+    ) -> Option<T> {
+        ask(&self.inspections, question).await
+    }
+}
+
+/// Asks the engine behind a queue of questions; `None` if the driver has ended.
+pub async fn ask<T: Send + 'static>(
+    inspections: &mpsc::Sender<Inspection>,
+    question: impl FnOnce(&Engine<Everleaf>) -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let inspection: Inspection = Box::new(move |engine| {
+        let _ = answer.send(question(engine));
+    });
+    inspections.send(inspection).await.ok()?;
+    answered.await.ok()
+}

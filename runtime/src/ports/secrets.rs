@@ -1,0 +1,157 @@
+//! Writing issued Secrets: one forced apply of everything that is ours.
+
+use super::{Done, Ports, Report, Undone, owner_reference, rejected, undone};
+use crate::edge::meta_of;
+use crate::kube_api::SECRET_MANAGER;
+use everleaf_api::names;
+use everleaf_engine::{ObjectKey, Outcome};
+use everleaf_nodes::effect::{Store, Strings};
+use everleaf_nodes::{Base, Effect, Kind};
+use everleaf_pki::{CertInfo, Encoding, PrivateKey, Zeroizing};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+impl Ports {
+    pub(super) async fn store(&self, effect: &Effect, store: &Store) -> Done {
+        let namespace = &effect.subject.namespace;
+        let request = self.request(namespace, store).await?;
+        let status = |name: &str| {
+            let text = request.pointer(&format!("/status/{name}"))?.as_str()?;
+            STANDARD.decode(text).ok()
+        };
+        let Some(chain) = status("certificate") else {
+            return Err(Report::stale(vec![request_key(namespace, store)]));
+        };
+        let key = self.key_at(namespace, &effect.base.uid, &store.key).await?;
+        self.check_pair(namespace, store, &chain, &key)?;
+        let pem = encoded_key(&key, store.wish.pkcs8)?;
+        let mut data = Map::new();
+        data.insert("tls.crt".into(), json!(STANDARD.encode(&chain)));
+        data.insert("tls.key".into(), json!(STANDARD.encode(pem.as_bytes())));
+        if let Some(ca) = status("ca").filter(|ca| !ca.is_empty()) {
+            data.insert("ca.crt".into(), json!(STANDARD.encode(ca)));
+        }
+        let (secret, base) = (&store.secret, store.secret_base.as_ref());
+        let object = object(effect, secret, base, &store.annotations, store.owned, data);
+        let mut report = self.apply_secret(namespace, secret, &object).await?;
+        // The key is where it belongs now.
+        report.seen.extend(self.keys.forget(&effect.base.uid));
+        self.cache.forget(&store.request_base.uid);
+        Ok(report)
+    }
+
+    /// The request as the API server answered to our own write, or else read again.
+    async fn request(&self, namespace: &Arc<str>, store: &Store) -> Result<Arc<Value>, Undone> {
+        let Base { uid, rv } = &store.request_base;
+        if let Some(kept) = self.cache.get(uid, *rv) {
+            return Ok(kept);
+        }
+        let key = request_key(namespace, store);
+        let found = self.kube.get(key.kind, namespace, &store.request).await;
+        let found = found.map_err(|error| undone(&error, std::slice::from_ref(&key)))?;
+        if meta_of(&found).uid != **uid {
+            return Err(Report::stale(vec![key]));
+        }
+        Ok(Arc::new(found))
+    }
+
+    /// Nothing is stored whose key is not the certificate's.
+    fn check_pair(
+        &self,
+        namespace: &Arc<str>,
+        store: &Store,
+        chain: &[u8],
+        key: &PrivateKey,
+    ) -> Result<(), Undone> {
+        let chain = CertInfo::parse_chain(chain, &self.projector.limits);
+        let chain = chain.map_err(|e| rejected("InvalidCertificate", e.to_string()))?;
+        let certified = chain.first().map(|leaf| leaf.public_key.fingerprint());
+        let fits = key.fingerprint() == *store.fingerprint
+            && certified.as_deref() == Some(&*store.fingerprint);
+        if fits { Ok(()) } else { Err(Report::stale(vec![request_key(namespace, store)])) }
+    }
+
+    async fn apply_secret(
+        &self,
+        namespace: &Arc<str>,
+        name: &Arc<str>,
+        object: &Value,
+    ) -> Result<Report, Undone> {
+        let at = ObjectKey::new(Kind::Secret, namespace.clone(), name.clone());
+        let applied =
+            self.kube.apply(Kind::Secret, (namespace, name), object, SECRET_MANAGER).await;
+        let applied = applied.map_err(|error| undone(&error, std::slice::from_ref(&at)))?;
+        Ok(self.saw(Kind::Secret, &applied, vec![at]))
+    }
+
+    pub(super) async fn tend_secret(
+        &self,
+        effect: &Effect,
+        (name, base): (&Arc<str>, &Base),
+        annotations: &Strings,
+        owned: bool,
+    ) -> Done {
+        let namespace = &effect.subject.namespace;
+        let at = ObjectKey::new(Kind::Secret, namespace.clone(), name.clone());
+        let found = self.kube.get(Kind::Secret, namespace, name).await;
+        let found = found.map_err(|error| undone(&error, std::slice::from_ref(&at)))?;
+        let meta = meta_of(&found);
+        if *meta.uid != *base.uid || crate::edge::version(&meta) != base.rv {
+            let mut stale = Report::stale(vec![at]);
+            if let Ok(seen) = self.seen_live(Kind::Secret, &found) {
+                stale.seen.push(seen);
+                stale.outcome = Outcome::Stale { reread: Vec::new() };
+            }
+            return Err(stale);
+        }
+        let ours = ["tls.crt", "tls.key", "ca.crt"];
+        let data: Map<String, Value> = ours
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), found.get("data")?.get(key)?.clone())))
+            .collect();
+        let object = object(effect, name, Some(base), annotations, owned, data);
+        self.apply_secret(namespace, name, &object).await
+    }
+}
+
+fn request_key(namespace: &Arc<str>, store: &Store) -> ObjectKey<Kind> {
+    ObjectKey::new(Kind::CertificateRequest, namespace.clone(), store.request.clone())
+}
+
+fn encoded_key(key: &PrivateKey, pkcs8: bool) -> Result<Zeroizing<String>, Undone> {
+    let encoding = if pkcs8 { Encoding::Pkcs8 } else { Encoding::Pkcs1 };
+    key.to_pem(encoding).map_err(|error| rejected("CannotEncodeKey", error.to_string()))
+}
+
+/// The Secret as it is applied. Its type is given only where there is none yet, for it can never
+/// be changed.
+fn object(
+    effect: &Effect,
+    name: &str,
+    base: Option<&Base>,
+    annotations: &Strings,
+    owned: bool,
+    data: Map<String, Value>,
+) -> Value {
+    let mut metadata = json!({
+        "name": name,
+        "namespace": effect.subject.namespace,
+        "labels": { names::FILTERED_CACHING: "true" },
+        "annotations": annotations,
+    });
+    if owned {
+        metadata["ownerReferences"] = json!([owner_reference(effect)]);
+    }
+    let mut object = json!({ "apiVersion": "v1", "kind": "Secret", "data": data });
+    match base {
+        Some(base) => {
+            metadata["uid"] = json!(base.uid);
+            metadata["resourceVersion"] = json!(base.rv.to_string());
+        }
+        None => object["type"] = json!("kubernetes.io/tls"),
+    }
+    object["metadata"] = metadata;
+    object
+}

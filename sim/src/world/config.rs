@@ -1,0 +1,258 @@
+//! What a run is made of: how long, how much, and which faults are on.
+
+use super::rng::Rng;
+
+/// A minute, in milliseconds.
+pub const MINUTE: i64 = 60_000;
+/// An hour, in milliseconds.
+pub const HOUR: i64 = 60 * MINUTE;
+/// A day, in milliseconds.
+pub const DAY: i64 = 24 * HOUR;
+
+macro_rules! switches {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: bool,)*
+        }
+
+        impl $name {
+            /// Each one on with probability one half.
+            pub fn draw(rng: &mut Rng) -> Self {
+                Self { $($field: rng.chance(500),)* }
+            }
+
+            /// Every one on.
+            pub fn all() -> Self {
+                Self { $($field: true,)* }
+            }
+
+            /// The names of those that are on.
+            pub fn names(&self) -> Vec<&'static str> {
+                let mut out = Vec::new();
+                $(if self.$field { out.push(stringify!($field)); })*
+                out
+            }
+        }
+    };
+}
+
+switches! {
+    /// The kinds of faults that a run may draw.
+    Faults {
+        /// Watches break and go on where they were, or list again.
+        watch_drop,
+        /// Watches show nothing for minutes.
+        watch_stall,
+        /// Watches lag by seconds.
+        watch_lag,
+        /// Events come twice.
+        duplicate,
+        /// The API server forgets old changes: 410, and lists again.
+        gone,
+        /// Lists are answered by a replica that lags.
+        stale_list,
+        /// Writes meet a conflict that is none.
+        conflict,
+        /// Requests get 429 or 503.
+        throttle,
+        /// Requests are forbidden.
+        forbidden,
+        /// No answer comes, and the write was made.
+        lost_applied,
+        /// No answer comes, and the write was not made.
+        lost_unapplied,
+        /// Outcomes of effects are lost on their way to the engine.
+        lost_outcome,
+        /// Another controller edits our Secrets.
+        meddler,
+        /// Objects are deleted and made again under the same name.
+        recreate,
+        /// A replica's clock jumps forward.
+        clock_forward,
+        /// A replica's clock is set back.
+        clock_backward,
+        /// A replica is suspended for hours.
+        suspend,
+        /// A process is killed and started again.
+        kill,
+        /// Leadership changes hands.
+        handover,
+        /// Two replicas lead for a while.
+        overlap,
+        /// Issuers of another group answer with something wrong.
+        wrong_answer,
+        /// A CA's key pair is missing for a while.
+        ca_outage,
+    }
+}
+
+switches! {
+    /// What users of a run do beyond creating Certificates.
+    Habits {
+        /// They edit specs.
+        edit,
+        /// They delete Secrets.
+        delete_secret,
+        /// They delete requests.
+        delete_request,
+        /// They set `Issuing=True`, as cmctl does.
+        renew,
+        /// They let two Certificates name one Secret.
+        share_secret,
+        /// They annotate Ingresses.
+        ingress,
+        /// They replace a CA's key pair.
+        rotate_ca,
+        /// They delete Certificates.
+        delete_certificate,
+    }
+}
+
+/// A mistake that is built into a run, to see that an invariant finds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// None.
+    #[default]
+    None,
+    /// The port stores another key than the request's.
+    StoresOtherKey,
+    /// The port stores the CA in a write of its own.
+    StoresInTwoWrites,
+    /// Nobody compares the certificate's key with the request's.
+    TrustsAnyKey,
+    /// Nobody compares the certificate's names with the spec's.
+    TrustsAnyNames,
+    /// Nobody looks at the dates of a certificate.
+    TrustsAnyDates,
+    /// The chain is stored as the issuer sent it.
+    StoresChainAsSent,
+    /// A new key is the old one.
+    KeepsKeys,
+    /// The port deletes what has the name of a child of ours, whoever owns it.
+    DeletesStrangers,
+    /// Nobody minds that another Certificate owns the Secret.
+    IgnoresContest,
+    /// An Issuer signs with the Secret of the operator's namespace.
+    CrossesTenants,
+    /// A request that exists already is taken for ours, whatever it is.
+    AdoptsAnything,
+    /// There is no back-off after a failure.
+    NoBackoff,
+    /// renewBefore counts even if it is longer than the certificate's life.
+    RenewsByWish,
+    /// Nothing is tidied up.
+    KeepsRequests,
+    /// The engine is not told of the versions that its writes got.
+    HidesWrites,
+    /// Nothing is read again before it is stored or signed.
+    StoresBlindly,
+    /// A feed is said to be complete before it was listed.
+    ActsBeforeSync,
+    /// A leader that lost its Lease goes on.
+    LeadsForever,
+    /// The status is written over and over.
+    TouchesTransition,
+    /// Nothing wakes the engine by the clock.
+    NeverWakes,
+    /// A state waits for nothing.
+    ForgetsWaits,
+    /// Waits run on a clock that stands still while the machine sleeps.
+    WaitsByUptime,
+    /// A step of the clock is not reported.
+    RenewsOnAnyStep,
+    /// Log lines hold the key.
+    TellsKeys,
+    /// The plan lacks the edges out of a state.
+    LacksEdges,
+    /// A decision depends on what was drawn.
+    Fickle,
+    /// The old material is put back by a slow writer.
+    StoresOldRevision,
+    /// A good certificate is replaced by one that does not fit.
+    WorsensSecret,
+}
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The seed of everything that is drawn.
+    pub seed: u64,
+    /// The phase with faults, in milliseconds.
+    pub faulty_ms: i64,
+    /// The phase without, in milliseconds.
+    pub healed_ms: i64,
+    /// Certificates at the start.
+    pub certificates: usize,
+    /// Replicas of ours: 1 or 2.
+    pub replicas: usize,
+    /// Whether requests are approved without anybody asking.
+    pub approve: bool,
+    /// Whether Certificates own their Secrets.
+    pub owner_ref: bool,
+    /// The faults that are on.
+    pub faults: Faults,
+    /// What users do.
+    pub habits: Habits,
+    /// Between two acts of users, on average, in milliseconds.
+    pub act_every_ms: i64,
+    /// Between two faults of processes and clocks, on average, in milliseconds.
+    pub mishap_every_ms: i64,
+    /// How many requests in a thousand meet a fault.
+    pub fault_per_mille: u64,
+    /// Whether every input is kept in a journal.
+    pub journal: bool,
+    /// The mistake that is built in.
+    pub mutant: Mutant,
+    /// The process is killed right after its effect of that number, counted from 1.
+    pub kill_after_effect: Option<u64>,
+}
+
+impl Config {
+    /// A run without faults and without users.
+    pub fn calm(seed: u64) -> Self {
+        Self {
+            seed,
+            faulty_ms: 0,
+            healed_ms: 2 * DAY,
+            certificates: 0,
+            replicas: 1,
+            approve: true,
+            owner_ref: false,
+            faults: Faults::default(),
+            habits: Habits::default(),
+            act_every_ms: 6 * HOUR,
+            mishap_every_ms: 12 * HOUR,
+            fault_per_mille: 0,
+            journal: false,
+            mutant: Mutant::None,
+            kill_after_effect: None,
+        }
+    }
+
+    /// A run in which everything is drawn from the seed.
+    pub fn swarm(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, "config");
+        let days = [2, 4, 8, 15, 30, 60];
+        let days = *rng.pick(&days).unwrap_or(&2);
+        let busy = rng.chance(500);
+        Self {
+            seed,
+            faulty_ms: days * DAY,
+            healed_ms: if days > 10 { 35 * DAY } else { 5 * DAY },
+            certificates: usize::try_from(rng.between(5, 30)).unwrap_or(5),
+            replicas: if rng.chance(500) { 2 } else { 1 },
+            approve: rng.chance(700),
+            owner_ref: rng.chance(300),
+            faults: Faults::draw(&mut rng),
+            habits: Habits::draw(&mut rng),
+            act_every_ms: days * DAY / if busy { 120 } else { 30 },
+            mishap_every_ms: days * DAY / if busy { 40 } else { 10 },
+            fault_per_mille: *rng.pick(&[5, 30, 150]).unwrap_or(&5),
+            journal: rng.chance(200),
+            mutant: Mutant::None,
+            kill_after_effect: None,
+        }
+    }
+}

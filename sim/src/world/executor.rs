@@ -1,0 +1,383 @@
+//! The ports, on virtual time: how effects are performed against the cluster.
+//!
+//! This is a second, independent author of what production ports do: preconditions, what counts
+//! as success when a child exists already, and which outcome says what.
+
+mod children;
+mod secrets;
+mod sign;
+
+use super::config::Mutant;
+use super::event::{Actor, Event, Order, Wrote};
+use super::project::{self, Identity};
+use super::replica::KeyId;
+use super::{Action, World};
+use crate::apiserver::{Request, Response};
+use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Timestamp, Written};
+use everleaf_nodes::facts::{Facts, Kind};
+use everleaf_nodes::{Base, Do, Event as Said, effect};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The user agent of a replica.
+const AGENT: &str = "everleaf";
+
+/// The outcome of an effect, and what was observed on the way.
+pub(super) type Ended = (Outcome<Kind>, Vec<Delta<Kind, Facts>>);
+/// What was written, or how it ended otherwise.
+pub(super) type Done = Result<Vec<Written<Kind>>, Outcome<Kind>>;
+
+/// One effect that is being performed.
+pub(super) struct Job {
+    /// By which replica.
+    pub at: usize,
+    /// Which one.
+    pub order: Arc<Order>,
+    /// What was read live on the way, or came back from a write.
+    pub seen: Vec<Delta<Kind, Facts>>,
+}
+
+impl Job {
+    pub(super) fn subject(&self) -> &ObjectKey<Kind> {
+        &self.order.effect.subject
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.subject().namespace
+    }
+
+    /// Where the next private key of a Certificate is remembered.
+    pub(super) fn key_id(&self, owner: &Arc<str>) -> KeyId {
+        (self.subject().namespace.clone(), owner.clone())
+    }
+}
+
+pub(super) fn failed(class: FailureClass, reason: &str, message: &str) -> Outcome<Kind> {
+    Outcome::Failed {
+        class,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        not_before: None,
+        reread: Vec::new(),
+    }
+}
+
+pub(super) fn stale(key: ObjectKey<Kind>) -> Outcome<Kind> {
+    Outcome::Stale { reread: vec![key] }
+}
+
+/// An acknowledged write.
+pub(super) fn written(key: ObjectKey<Kind>, object: &Value) -> Written<Kind> {
+    Written { key, rv: Some(project::version(object)) }
+}
+
+impl World {
+    /// Performs an effect, now, and sends its outcome on its way.
+    pub(super) fn perform(&mut self, at: usize, order: Arc<Order>) {
+        let mut job = Job { at, order: order.clone(), seen: Vec::new() };
+        self.counts.performed += 1;
+        let done = self.carry_out(&mut job);
+        if done.is_ok() {
+            self.say(at, &order.effect.subject, &order.effect.events);
+        }
+        let outcome = match done {
+            Ok(_) if self.config.mutant == Mutant::HidesWrites => Outcome::done(),
+            Ok(wrote) => Outcome::Done { wrote },
+            Err(outcome) => outcome,
+        };
+        self.note(format_args!("r{at} performed {}: {outcome:?}", order.id));
+        let life = self.replicas[at].life;
+        let lost = self.faulty && self.config.faults.lost_outcome && self.faults.chance(20);
+        if !lost {
+            let delay = self.latency.between(1, 60);
+            let ended = (outcome, job.seen);
+            self.after(delay, Action::Complete { at, life, order, ended: Box::new(ended) });
+        }
+        if self.config.kill_after_effect == Some(self.counts.performed) {
+            self.kill(at);
+        }
+    }
+
+    pub(super) fn complete(&mut self, at: usize, order: Arc<Order>, ended: Ended) {
+        use everleaf_engine::Input;
+        let (outcome, seen) = ended;
+        for delta in seen {
+            self.input(at, Input::Observed(delta));
+        }
+        if let Outcome::Done { wrote } = &outcome {
+            for Written { key, rv } in wrote {
+                let acked = &mut self.replicas[at].acked;
+                match rv {
+                    Some(rv) => acked.insert(key.clone(), *rv),
+                    None => acked.remove(key),
+                };
+            }
+        }
+        let id = order.id.clone();
+        let told = outcome.clone();
+        self.emitted.push(Event::Completed { replica: at, order, outcome });
+        self.input(at, Input::Completed(id, told));
+    }
+
+    fn say(&mut self, at: usize, subject: &ObjectKey<Kind>, events: &[Said]) {
+        for event in events {
+            let event: effect::Event = event.clone();
+            self.emitted.push(Event::Said { replica: at, subject: subject.clone(), event });
+        }
+    }
+
+    fn carry_out(&mut self, job: &mut Job) -> Done {
+        let order = job.order.clone();
+        let effect = &order.effect;
+        match &effect.action {
+            Do::ReadSecret { secret } => self.read_secret(job, secret),
+            Do::PatchStatus { patch } => self.patch_status(job, patch),
+            Do::Delete { key, base } => self.delete(job, key, base),
+            Do::TendSecret { secret, base, annotations, owned } => {
+                self.tend_secret(job, (secret, base), annotations, *owned)
+            }
+            Do::EnsureKey { source, place } => self.ensure_key(job, source, place),
+            Do::CreateRequest(request) => self.create_request(job, request),
+            Do::Store(store) => self.store(job, store),
+            Do::Sign(sign) => self.sign(job, sign),
+            Do::Say => Ok(Vec::new()),
+            Do::CreateCertificate { object } => self.create_certificate(job, object),
+            Do::UpdateCertificate { name, base, object } => {
+                self.update_certificate(job, (name, base), object)
+            }
+        }
+    }
+
+    fn patch_status(&mut self, job: &mut Job, patch: &str) -> Done {
+        let subject = job.subject().clone();
+        let mut patch: Value = serde_json::from_str(patch).unwrap_or_default();
+        let base = &job.order.effect.base;
+        patch["metadata"] = json!({ "resourceVersion": base.rv.to_string() });
+        if self.config.mutant == Mutant::TouchesTransition {
+            let now = crate::apiserver::rfc3339(self.now);
+            for condition in patch["status"]["conditions"].as_array_mut().into_iter().flatten() {
+                condition["lastTransitionTime"] = json!(now);
+            }
+        }
+        let resource = project::resource(subject.kind);
+        let request = Request::merge(resource, &subject.namespace, &subject.name, patch);
+        self.write(job, subject, request.on_status())
+    }
+
+    fn delete(&mut self, job: &mut Job, key: &ObjectKey<Kind>, base: &Base) -> Done {
+        let resource = project::resource(key.kind);
+        let conditions = json!({ "preconditions": {
+            "uid": *base.uid, "resourceVersion": base.rv.to_string() } });
+        let request = Request::delete(resource, &key.namespace, &key.name).with_body(conditions);
+        let gone = vec![Written { key: key.clone(), rv: None }];
+        match self.send(job, key, request) {
+            Ok(_) => Ok(gone),
+            Err(Refusal { code: 404, .. }) => Ok(gone),
+            Err(refusal) => Err(refusal.outcome),
+        }
+    }
+
+    /// Sends a write and reports the version that it got.
+    pub(super) fn write(&mut self, job: &mut Job, key: ObjectKey<Kind>, request: Request) -> Done {
+        match self.send(job, &key, request) {
+            Ok(response) => {
+                self.echo(job, key.kind, &response.body);
+                Ok(vec![written(key, &response.body)])
+            }
+            Err(refusal) => Err(refusal.outcome),
+        }
+    }
+
+    /// In some runs the answer to a write is observed at once, in others only the watch shows it.
+    pub(super) fn echo(&mut self, job: &mut Job, kind: Kind, object: &Value) {
+        if self.latency.chance(300)
+            && let Some(delta) = self.shown_live(job.at, kind, object)
+        {
+            job.seen.push(delta);
+        }
+    }
+
+    /// Reads an object live, as a port does before it spends or stores.
+    pub(super) fn fetch(
+        &mut self,
+        job: &mut Job,
+        key: &ObjectKey<Kind>,
+    ) -> Result<Option<Arc<Value>>, Outcome<Kind>> {
+        let request = Request::get(project::resource(key.kind), &key.namespace, &key.name);
+        match self.send(job, key, request) {
+            Ok(response) => Ok(Some(response.body)),
+            Err(Refusal { code: 404, .. }) => Ok(None),
+            Err(refusal) => Err(refusal.outcome),
+        }
+    }
+
+    /// The object, if it is the version that was decided on.
+    pub(super) fn fetch_base(
+        &mut self,
+        job: &mut Job,
+        key: &ObjectKey<Kind>,
+        base: &Base,
+    ) -> Result<Arc<Value>, Outcome<Kind>> {
+        let found = self.fetch(job, key)?.ok_or_else(|| stale(key.clone()))?;
+        let Identity { uid, rv, .. } = project::identity(key.kind, &found);
+        let blind = self.config.mutant == Mutant::StoresBlindly;
+        if blind || (uid == base.uid && rv == base.rv) { Ok(found) } else { Err(stale(key.clone())) }
+    }
+
+    /// Sends a request of a replica; faults strike here.
+    pub(super) fn send(
+        &mut self,
+        job: &mut Job,
+        key: &ObjectKey<Kind>,
+        request: Request,
+    ) -> Result<Response, Refusal> {
+        let writes = request.verb.writes();
+        let fault = self.request_fault(writes);
+        let unanswered = Refusal::unknown(key);
+        match fault {
+            Some(RequestFault::Refused(code)) => {
+                self.counts.faults += 1;
+                return Err(self.refusal(key, code));
+            }
+            Some(RequestFault::LostUnapplied) => {
+                self.counts.faults += 1;
+                return Err(unanswered);
+            }
+            Some(RequestFault::LostApplied) => {
+                self.counts.faults += 1;
+                self.call(Actor::Replica(job.at), Some(&job.order), request.from_agent(AGENT));
+                return Err(unanswered);
+            }
+            None => {}
+        }
+        let actor = Actor::Replica(job.at);
+        let response = self.call(actor, Some(&job.order), request.from_agent(AGENT));
+        if response.is_success() { Ok(response) } else { Err(self.refusal(key, response.code)) }
+    }
+
+    fn request_fault(&mut self, writes: bool) -> Option<RequestFault> {
+        if !self.faulty || !self.faults.chance(self.config.fault_per_mille) {
+            return None;
+        }
+        let on = self.config.faults;
+        let kinds = [
+            (on.conflict && writes, RequestFault::Refused(409)),
+            (on.throttle, RequestFault::Refused(429)),
+            (on.throttle, RequestFault::Refused(503)),
+            (on.forbidden, RequestFault::Refused(403)),
+            (on.lost_applied && writes, RequestFault::LostApplied),
+            (on.lost_unapplied, RequestFault::LostUnapplied),
+        ];
+        let on: Vec<RequestFault> = kinds.into_iter().filter(|k| k.0).map(|k| k.1).collect();
+        self.faults.pick(&on).copied()
+    }
+
+    fn refusal(&mut self, key: &ObjectKey<Kind>, code: u16) -> Refusal {
+        let class = match code {
+            409 => FailureClass::Conflict,
+            403 => FailureClass::Forbidden,
+            400 | 404 | 422 => FailureClass::Invalid,
+            429 => FailureClass::Throttled,
+            _ => FailureClass::Transient,
+        };
+        let reread = if matches!(code, 404 | 409) { vec![key.clone()] } else { Vec::new() };
+        let later = Timestamp::from_millis(self.now + self.latency.between(1000, 20_000));
+        let outcome = Outcome::Failed {
+            class,
+            reason: format!("Status{code}"),
+            message: format!("the API server answered {code} for {key}"),
+            not_before: (code == 429).then_some(later),
+            reread,
+        };
+        Refusal { code, outcome }
+    }
+
+    /// Sends a request of anybody, tells of the change, and wakes the watches.
+    pub(super) fn call(
+        &mut self,
+        actor: Actor,
+        order: Option<&Arc<Order>>,
+        request: Request,
+    ) -> Response {
+        if !request.verb.writes() {
+            return self.server.handle(self.now, &request);
+        }
+        let resource = request.resource.clone();
+        let namespace = request.namespace.clone().unwrap_or_default();
+        let named = text_or(&request.name, &request.body["metadata"]["name"]);
+        let status = !request.subresource.is_empty();
+        let before = self.server.peek(&resource, &namespace, &named);
+        let version = self.server.version();
+        let response = self.server.handle(self.now, &request);
+        let changed = self.server.version() != version;
+        if response.is_success() {
+            let after = self.server.peek(&resource, &namespace, &named);
+            self.tell(actor, order, &resource, status, before, after);
+        }
+        if changed {
+            self.announce(&resource);
+            self.collect_soon();
+        }
+        response
+    }
+
+    fn tell(
+        &mut self,
+        actor: Actor,
+        order: Option<&Arc<Order>>,
+        resource: &str,
+        status: bool,
+        before: Option<Arc<Value>>,
+        after: Option<Arc<Value>>,
+    ) {
+        let Some(kind) = project::kind(resource) else { return };
+        if let Some(object) = after.as_ref().or(before.as_ref()) {
+            let key = project::identity(kind, object).key;
+            let verb = match (&before, &after) {
+                (None, _) => "creates",
+                (_, None) => "deletes",
+                _ if status => "writes the status of",
+                _ => "writes",
+            };
+            let rv = after.as_ref().map_or(0, |object| project::version(object));
+            self.note(format_args!("{actor:?} {verb} {key} at {rv}"));
+        }
+        if matches!(actor, Actor::Replica(_)) {
+            self.counts.writes += 1;
+        }
+        let order = order.cloned();
+        self.emitted.push(Event::Wrote(Wrote { actor, order, kind, before, after, status }));
+    }
+}
+
+fn text_or(name: &str, other: &Value) -> String {
+    if name.is_empty() { other.as_str().unwrap_or_default().to_owned() } else { name.to_owned() }
+}
+
+#[derive(Clone, Copy)]
+enum RequestFault {
+    Refused(u16),
+    LostApplied,
+    LostUnapplied,
+}
+
+/// A request that was not granted, as far as the port knows.
+pub(super) struct Refusal {
+    /// The status; 0 if no answer came.
+    pub code: u16,
+    /// What is reported.
+    pub outcome: Outcome<Kind>,
+}
+
+impl Refusal {
+    fn unknown(key: &ObjectKey<Kind>) -> Self {
+        let outcome = Outcome::Failed {
+            class: FailureClass::Unknown,
+            reason: "Timeout".to_owned(),
+            message: format!("no answer came for {key}"),
+            not_before: None,
+            reread: vec![key.clone()],
+        };
+        Self { code: 0, outcome }
+    }
+}
