@@ -2,8 +2,8 @@
 //!
 //! A file is a header line, a snapshot line if the engine had seen something before, and then a
 //! line for each input. Every line but the header holds the digest of itself and all before it,
-//! so that a line that was changed, lost or moved is found. Reading is bounded: a line longer
-//! than [`MAX_LINE`] is an error, not an allocation.
+//! so that a line that was changed, lost or moved is found; a changed header is found at the line
+//! after it. Reading is bounded: nothing beyond [`MAX_LINE`] bytes of a line is read.
 
 use crate::digest::{Digest, digest_of};
 use crate::engine::{Config, Snapshot};
@@ -37,9 +37,14 @@ pub struct Header {
 impl Header {
     /// A header of this build's format.
     pub fn new(plan: &everleaf_graph::Plan, config: Config, program: serde_json::Value) -> Self {
-        let plan = digest_of(plan.canonical().as_str());
+        let plan = plan_digest(plan);
         Self { journal: "everleaf".to_owned(), schema: SCHEMA, plan, config, program }
     }
+}
+
+/// The digest by which plans are compared: equal if they decide alike.
+pub fn plan_digest(plan: &everleaf_graph::Plan) -> Digest {
+    digest_of(plan.canonical().as_str())
 }
 
 /// A line after the header.
@@ -83,8 +88,8 @@ pub enum ReadError {
     /// A format that this build does not know.
     #[error("line 1: schema {found}, but this build reads {SCHEMA}; use the build that wrote it")]
     Schema {
-        /// The schema of the file.
-        found: u32,
+        /// The schema of the file, 0 if it says none.
+        found: u64,
     },
     /// A line is no JSON of the format.
     #[error("line {line}: {message}")]
@@ -114,7 +119,7 @@ pub enum ReadError {
     },
 }
 
-fn chain(before: Digest, body: &str) -> Digest {
+fn chain(before: Digest, body: &[u8]) -> Digest {
     digest_of(&(before, body))
 }
 
@@ -123,7 +128,12 @@ pub struct Writer<W: Write> {
     out: W,
     chain: Digest,
     bytes: u64,
+    /// One line: its digest, a space, its body, its end.
+    line: Vec<u8>,
 }
+
+/// The digits of a digest, and the space after them.
+const PREFIX: usize = 17;
 
 impl<W: Write> Writer<W> {
     /// Begins a file with its header.
@@ -134,7 +144,8 @@ impl<W: Write> Writer<W> {
         let body = serde_json::to_string(header)?;
         writeln!(out, "{body}")?;
         let bytes = body.len() as u64 + 1;
-        Ok(Self { out, chain: chain(Digest::default(), &body), bytes })
+        let chain = chain(Digest::default(), body.as_bytes());
+        Ok(Self { out, chain, bytes, line: Vec::new() })
     }
 
     /// Adds a line.
@@ -142,16 +153,24 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// If it cannot be written; the file is then torn and has to be given up.
     pub fn write<P: Program>(&mut self, line: &Line<P>) -> io::Result<()> {
-        let body = serde_json::to_string(line)?;
-        self.chain = chain(self.chain, &body);
-        writeln!(self.out, "{} {body}", self.chain)?;
-        self.bytes += body.len() as u64 + 18;
-        Ok(())
+        self.line.clear();
+        self.line.resize(PREFIX, b' ');
+        serde_json::to_writer(&mut self.line, line)?;
+        self.chain = chain(self.chain, &self.line[PREFIX..]);
+        write!(&mut self.line[..PREFIX], "{}", self.chain)?;
+        self.line.push(b'\n');
+        self.bytes += self.line.len() as u64;
+        self.out.write_all(&self.line)
     }
 
     /// The bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The file, for whoever gave it.
+    pub fn into_inner(self) -> W {
+        self.out
     }
 
     /// Hands the lines to the operating system.
@@ -169,6 +188,7 @@ pub struct Reader<R: BufRead> {
     header: Header,
     chain: Digest,
     line: u64,
+    bytes: Vec<u8>,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -177,16 +197,24 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// If there is none of a format that this build knows.
     pub fn new(mut input: R) -> Result<Self, ReadError> {
-        let first = read_line(&mut input, 1)?.unwrap_or_default();
-        let header: Header = serde_json::from_str(&first)
-            .map_err(|error| ReadError::NotAJournal(error.to_string()))?;
-        if header.journal != "everleaf" {
-            return Err(ReadError::NotAJournal(format!("it says {:?}", header.journal)));
+        let mut bytes = Vec::new();
+        let not = |message: String| ReadError::NotAJournal(message);
+        if !read_line(&mut input, 1, &mut bytes)? {
+            return Err(not("the file is empty".to_owned()));
         }
-        if header.schema != SCHEMA {
-            return Err(ReadError::Schema { found: header.schema });
+        let header: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|error| not(error.to_string()))?;
+        match header.get("journal").and_then(|name| name.as_str()) {
+            Some("everleaf") => {}
+            other => return Err(not(format!("it says {other:?}"))),
         }
-        Ok(Self { input, header, chain: chain(Digest::default(), &first), line: 1 })
+        let schema = header.get("schema").and_then(serde_json::Value::as_u64);
+        if schema != Some(u64::from(SCHEMA)) {
+            return Err(ReadError::Schema { found: schema.unwrap_or(0) });
+        }
+        let header = serde_json::from_value(header).map_err(|error| not(error.to_string()))?;
+        let chain = chain(Digest::default(), &bytes);
+        Ok(Self { input, header, chain, line: 1, bytes })
     }
 
     /// The header.
@@ -205,36 +233,40 @@ impl<R: BufRead> Reader<R> {
     /// If the line is torn, malformed or out of the chain; nothing after it can be used.
     pub fn read<P: Program>(&mut self) -> Result<Option<Line<P>>, ReadError> {
         let line = self.line + 1;
-        let Some(text) = read_line(&mut self.input, line)? else { return Ok(None) };
+        if !read_line(&mut self.input, line, &mut self.bytes)? {
+            return Ok(None);
+        }
         self.line = line;
         let malformed = |message: String| ReadError::Malformed { line, message };
-        let (found, body) = text
-            .split_once(' ')
-            .ok_or_else(|| malformed("no digest before the first space".to_owned()))?;
-        let found: Digest = found
-            .parse()
-            .map_err(|_| malformed(format!("{found:?} is no digest of 16 hexadecimal digits")))?;
+        let (found, body) = split(&self.bytes).ok_or_else(|| {
+            malformed("it does not begin with a digest of 16 digits and a space".to_owned())
+        })?;
         let expected = chain(self.chain, body);
         if found != expected {
             return Err(ReadError::Chain { line, found, expected });
         }
         self.chain = expected;
+        let body = std::str::from_utf8(body).map_err(|e| malformed(format!("not UTF-8: {e}")))?;
         serde_json::from_str(body).map(Some).map_err(|error| malformed(error.to_string()))
     }
 }
 
-/// A whole line without its end; `None` at the end of the file.
-fn read_line(input: &mut impl BufRead, line: u64) -> Result<Option<String>, ReadError> {
-    let mut bytes = Vec::new();
+/// The digest of a line, and its body.
+fn split(line: &[u8]) -> Option<(Digest, &[u8])> {
+    let (digest, rest) = line.split_at_checked(PREFIX - 1)?;
+    let digest = std::str::from_utf8(digest).ok()?.parse().ok()?;
+    Some((digest, rest.strip_prefix(b" ")?))
+}
+
+/// Reads a whole line without its end; says whether there was one before the end of the file.
+fn read_line(input: &mut impl BufRead, line: u64, bytes: &mut Vec<u8>) -> Result<bool, ReadError> {
+    bytes.clear();
     let mut bounded = io::Read::take(input, MAX_LINE);
     let io = |source| ReadError::Io { line, source };
-    bounded.read_until(b'\n', &mut bytes).map_err(io)?;
+    bounded.read_until(b'\n', bytes).map_err(io)?;
     match bytes.pop() {
-        None => Ok(None),
-        Some(b'\n') => String::from_utf8(bytes).map(Some).map_err(|error| {
-            let message = format!("not UTF-8: {error}");
-            ReadError::Malformed { line, message }
-        }),
+        None => Ok(false),
+        Some(b'\n') => Ok(true),
         Some(_) if bytes.len() as u64 + 1 >= MAX_LINE => {
             let message = format!("longer than {MAX_LINE} bytes");
             Err(ReadError::Malformed { line, message })

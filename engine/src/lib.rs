@@ -26,6 +26,8 @@ mod lanes;
 pub mod program;
 pub mod replay;
 mod schedule;
+mod step;
+mod tags;
 pub mod time;
 mod view;
 pub mod world;
@@ -34,9 +36,9 @@ pub use digest::{Digest, digest_of};
 pub use engine::{Armed, Config, Engine, Snapshot, Status, StepStatus, Wake};
 pub use everleaf_graph::Plan;
 pub use ids::{EffectId, Epoch, Lane, ObjectKey, Tag, Uid};
-pub use instance::{Failure, FailureClass};
 pub use program::{
     Command, Delta, Feed, Input, Look, Move, Outcome, Program, Record, Start, Started, Written,
 };
+pub use step::{Failure, FailureClass};
 pub use time::Timestamp;
-pub use view::View;
+pub use view::{Keyed, View};

@@ -3,7 +3,7 @@
 
 use crate::digest::Digest;
 use crate::ids::{EffectId, Epoch, Lane, ObjectKey, Tag, Uid};
-use crate::instance::FailureClass;
+use crate::step::FailureClass;
 use crate::time::Timestamp;
 use crate::view::View;
 use everleaf_graph::Plan;
@@ -105,9 +105,11 @@ pub enum Command<K, E> {
 pub enum Input<K, F> {
     /// A feed, or a live read, showed something.
     Observed(Delta<K, F>),
-    /// An effect came to its end.
+    /// An effect came to its end. It counts whatever became of the object meanwhile: what was
+    /// written has to be seen.
     Completed(EffectId, Outcome<K>),
-    /// We lead from now on, under this epoch; or, with `None`, no longer.
+    /// We lead from now on, under this epoch, and every feed is listed again; or, with `None`, we
+    /// lead no longer and only go on watching. The epoch that we are in already changes nothing.
     Leadership(Option<Epoch>),
     /// The driver saw the wall clock jump by more than an hour, or the machine was suspended:
     /// nothing is spent before [`Clock`](Self::Clock) confirms the time.
@@ -133,7 +135,8 @@ pub enum Delta<K, F> {
         uid: Uid,
         /// Its resourceVersion; compared within one kind only.
         rv: u64,
-        /// Whether a live read, or the answer to a write, shows it, and not a watch.
+        /// Whether a live read shows it, and not a watch or a list. The feed is then the one that
+        /// would tell of the object's end.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         live: bool,
         /// What decisions read of it.
@@ -149,7 +152,8 @@ pub enum Delta<K, F> {
         /// Its UID.
         uid: Uid,
     },
-    /// A live read found no such object.
+    /// A live read found no such object. If it does not answer a [`Command::Read`], or the object
+    /// changed since that was asked for, it is asked for again.
     Absent {
         /// Which object.
         #[serde(flatten)]
@@ -172,7 +176,8 @@ pub enum Delta<K, F> {
     ListEnd {
         /// The feed's number.
         feed: u8,
-        /// The list's resourceVersion.
+        /// The list's resourceVersion: what is not shown and no newer is gone. A kind that the
+        /// API server does not serve is an empty list at `u64::MAX`.
         rv: u64,
     },
 }
@@ -236,6 +241,9 @@ pub struct Record {
     /// Objects that moved to another state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
+    /// When the engine wants to be called again, if nothing happens before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<Timestamp>,
     /// The digest of the whole state afterwards.
     pub state: Digest,
 }

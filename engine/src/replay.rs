@@ -1,9 +1,9 @@
 //! Replay: the engine again over what it was told, compared with what it decided.
 
-use crate::digest::digest_of;
 use crate::engine::Engine;
-use crate::journal::{Header, JournalStep, Line, ReadError, Reader};
+use crate::journal::{Header, JournalStep, Line, ReadError, Reader, plan_digest};
 use crate::program::{Move, Program, Record, Started};
+use crate::time::Timestamp;
 use std::io::BufRead;
 
 /// The first place at which this build decides differently.
@@ -33,6 +33,13 @@ pub enum Difference {
         recorded: Vec<Move>,
         /// By this build.
         replayed: Vec<Move>,
+    },
+    /// Something else is waited for.
+    Waits {
+        /// The next instant that the build that recorded waited for.
+        recorded: Option<Timestamp>,
+        /// The next instant that this build waits for.
+        replayed: Option<Timestamp>,
     },
     /// The states differ, though the decisions were the same so far.
     State,
@@ -65,22 +72,23 @@ pub struct Report {
 ///
 /// # Errors
 /// If the file cannot be read, except for a torn last line, which is reported.
-pub fn replay<P: Program, R: BufRead>(
+pub fn replay<P: Program + Clone, R: BufRead>(
     reader: &mut Reader<R>,
     program: P,
     mut each: impl FnMut(&JournalStep<P>, &Record, &Engine<P>),
-) -> Result<Report, ReadError>
-where
-    P: Clone,
-{
+) -> Result<Report, ReadError> {
     let header: &Header = reader.header();
-    let same_plan = header.plan == digest_of(program.plan().canonical().as_str());
+    let same_plan = header.plan == plan_digest(program.plan());
     let mut engine = Engine::new(program.clone(), header.config);
     let mut report = Report { same_plan, ..Report::default() };
     let mut last_seq = None;
     loop {
-        let line = match reader.read::<P>() {
-            Ok(Some(line)) => line,
+        let step = match reader.read::<P>() {
+            Ok(Some(Line::Step(step))) => step,
+            Ok(Some(Line::Snapshot(snapshot))) => {
+                engine = Engine::restore(program.clone(), *snapshot);
+                continue;
+            }
             Ok(None) => return Ok(report),
             Err(ReadError::Torn { .. }) => {
                 report.torn = true;
@@ -88,25 +96,12 @@ where
             }
             Err(error) => return Err(error),
         };
-        let step = match line {
-            Line::Snapshot(snapshot) => {
-                engine = Engine::restore(program.clone(), *snapshot);
-                continue;
-            }
-            Line::Step(step) => step,
-        };
         let record = engine.handle(step.at, step.input.clone());
         while engine.poll_effect().is_some() {}
         each(&step, &record, &engine);
-        report.inputs += 1;
-        report.effects += record.effects.len() as u64;
-        report.moves += record.moves.len() as u64;
-        let gap = last_seq.filter(|last| step.seq != last + 1);
-        last_seq = Some(step.seq);
-        let what = match gap {
-            Some(last) => Some(Difference::Sequence { expected: last + 1 }),
-            None => difference(&step.record, &record, same_plan),
-        };
+        report.count(&record);
+        let what = gap(last_seq.replace(step.seq), step.seq)
+            .or_else(|| difference(&step.record, &record, same_plan));
         if let Some(what) = what {
             let (line, seq) = (reader.line(), step.seq);
             report.divergence = Some(Divergence { line, seq, what });
@@ -115,6 +110,21 @@ where
     }
 }
 
+impl Report {
+    fn count(&mut self, record: &Record) {
+        self.inputs += 1;
+        self.effects += record.effects.len() as u64;
+        self.moves += record.moves.len() as u64;
+    }
+}
+
+fn gap(last: Option<u64>, seq: u64) -> Option<Difference> {
+    let expected = last?.wrapping_add(1);
+    (seq != expected).then_some(Difference::Sequence { expected })
+}
+
+/// Steps, children's names and waits are compared always; contents, moves and states only if the
+/// plan is the one that was recorded.
 fn difference(recorded: &Record, replayed: &Record, same_plan: bool) -> Option<Difference> {
     let ids = |effects: &[Started]| effects.iter().map(|e| e.id.clone()).collect::<Vec<_>>();
     let same_effects = if same_plan {
@@ -125,6 +135,10 @@ fn difference(recorded: &Record, replayed: &Record, same_plan: bool) -> Option<D
     if !same_effects {
         let (recorded, replayed) = (recorded.effects.clone(), replayed.effects.clone());
         return Some(Difference::Effects { recorded, replayed });
+    }
+    if recorded.wake != replayed.wake {
+        let (recorded, replayed) = (recorded.wake, replayed.wake);
+        return Some(Difference::Waits { recorded, replayed });
     }
     if same_plan && recorded.moves != replayed.moves {
         let (recorded, replayed) = (recorded.moves.clone(), replayed.moves.clone());

@@ -2,8 +2,10 @@
 
 use crate::digest::Digest;
 use crate::ids::{ObjectKey, Tag};
-use crate::instance::{Failure, Instance};
+use crate::instance::Instance;
 use crate::program::Program;
+use crate::step::Failure;
+use crate::tags::TagId;
 use crate::time::Timestamp;
 use crate::world::{Object, World};
 use std::cell::RefCell;
@@ -19,7 +21,22 @@ pub struct View<'a, P: Program> {
     pub now: Timestamp,
     world: &'a World<P>,
     instance: &'a Instance<P::Effect>,
-    reads: RefCell<Vec<Tag<P::Kind>>>,
+    reads: RefCell<Reads<P::Kind>>,
+}
+
+/// An object and its key.
+pub type Keyed<'a, P> = (&'a ObjectKey<<P as Program>::Kind>, &'a Object<<P as Program>::Facts>);
+
+/// Where a decision looked: at tags that have numbers, and at others.
+pub(crate) struct Reads<K> {
+    pub known: Vec<TagId>,
+    pub unknown: Vec<Tag<K>>,
+}
+
+impl<K> Default for Reads<K> {
+    fn default() -> Self {
+        Self { known: Vec::new(), unknown: Vec::new() }
+    }
 }
 
 impl<'a, P: Program> View<'a, P> {
@@ -29,20 +46,23 @@ impl<'a, P: Program> View<'a, P> {
         now: Timestamp,
         world: &'a World<P>,
         instance: &'a Instance<P::Effect>,
+        reads: Reads<P::Kind>,
     ) -> Self {
-        Self { key, object, now, world, instance, reads: RefCell::new(vec![Tag::name(key)]) }
+        Self { key, object, now, world, instance, reads: RefCell::new(reads) }
     }
 
     /// The object of that key, if there is one.
     pub fn get(&self, key: &ObjectKey<P::Kind>) -> Option<&'a Object<P::Facts>> {
-        self.reads.borrow_mut().push(Tag::name(key));
-        self.world.get(key)
+        let tag = self.world.name_tag(key);
+        self.note(tag, || Tag::name(key));
+        self.world.members(tag).next().map(|(_, object)| object)
     }
 
     /// The objects found under a tag, ordered by key.
-    pub fn tagged(&self, tag: Tag<P::Kind>) -> Vec<(&'a ObjectKey<P::Kind>, &'a Object<P::Facts>)> {
-        let found = self.world.tagged(&tag).collect();
-        self.reads.borrow_mut().push(tag);
+    pub fn tagged(&self, tag: Tag<P::Kind>) -> Vec<Keyed<'a, P>> {
+        let known = self.world.tags().find(tag.kind, tag.index, &tag.namespace, &tag.value);
+        let found = self.world.members(known).collect();
+        self.note(known, || tag);
         found
     }
 
@@ -56,10 +76,15 @@ impl<'a, P: Program> View<'a, P> {
         self.instance.last_done(step, item)
     }
 
-    pub(crate) fn into_reads(self) -> Vec<Tag<P::Kind>> {
-        let mut reads = self.reads.into_inner();
-        reads.sort_unstable();
-        reads.dedup();
-        reads
+    fn note(&self, known: Option<TagId>, tag: impl FnOnce() -> Tag<P::Kind>) {
+        let mut reads = self.reads.borrow_mut();
+        match known {
+            Some(id) => reads.known.push(id),
+            None => reads.unknown.push(tag()),
+        }
+    }
+
+    pub(crate) fn into_reads(self) -> Reads<P::Kind> {
+        self.reads.into_inner()
     }
 }

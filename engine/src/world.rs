@@ -2,10 +2,17 @@
 
 use crate::digest::{Digest, digest_of};
 use crate::ids::{ObjectKey, Tag, Uid};
+use crate::instance::Instance;
 use crate::program::Program;
+use crate::tags::{TagId, Tags};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+mod links;
+mod tombs;
+
+pub(crate) use tombs::{Tomb, Tombs};
 
 /// An object as it was last observed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,35 +21,61 @@ pub struct Object<F> {
     pub uid: Uid,
     /// Its resourceVersion; compared within one kind only.
     pub rv: u64,
-    /// The feed that showed it last.
+    /// The feed that showed it last, which is the one that tells when it is gone.
     pub feed: u8,
     /// What decisions read of it.
     pub facts: F,
     /// The digest of key, UID and facts; the resourceVersion does not count.
+    #[serde(skip)]
     pub digest: Digest,
 }
 
-/// How long a deleted object's UID is remembered, so that a late echo cannot revive it.
-const TOMBSTONE_MS: i64 = 120_000;
+/// An object, what it is found under, its machine, and where that machine looked.
+pub(crate) struct Place<P: Program> {
+    pub key: ObjectKey<P::Kind>,
+    pub object: Object<P::Facts>,
+    /// What it is found under; its name comes first.
+    pub tags: Vec<TagId>,
+    pub instance: Option<Box<Instance<P::Effect>>>,
+    /// What the last look at it looked up, in that order.
+    pub reads: Vec<TagId>,
+    dirty: bool,
+}
+
+/// Objects with their keys.
+pub(crate) type Objects<P> = Vec<(ObjectKey<<P as Program>::Kind>, Object<<P as Program>::Facts>)>;
+
+/// An observation, before it is compared with what is known.
+pub(crate) struct Seen<F> {
+    pub uid: Uid,
+    pub rv: u64,
+    pub feed: u8,
+    pub live: bool,
+    pub facts: F,
+}
 
 /// Every observed object. Ordered by key, indexed by tag, summed up by digest.
 pub struct World<P: Program> {
-    objects: BTreeMap<ObjectKey<P::Kind>, Object<P::Facts>>,
-    index: BTreeMap<Tag<P::Kind>, BTreeSet<ObjectKey<P::Kind>>>,
-    tombstones: BTreeMap<Uid, Timestamp>,
+    places: Vec<Option<Place<P>>>,
+    free: Vec<u32>,
+    tags: Tags<P::Kind>,
+    tombs: Tombs,
     sum: Digest,
+    /// Places that have to be looked at again.
+    dirty: Vec<u32>,
+    scratch: Vec<Tag<P::Kind>>,
 }
-
-/// What an observation changed: the tags under which something is now different.
-pub(crate) type Touched<K> = Vec<Tag<K>>;
 
 impl<P: Program> Default for World<P> {
     fn default() -> Self {
         Self {
-            objects: BTreeMap::new(),
-            index: BTreeMap::new(),
-            tombstones: BTreeMap::new(),
+            places: Vec::new(),
+            free: Vec::new(),
+            tags: Tags::default(),
+            tombs: Tombs::default(),
             sum: Digest::default(),
+            dirty: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 }
@@ -50,22 +83,22 @@ impl<P: Program> Default for World<P> {
 impl<P: Program> World<P> {
     /// The object of that key, if it was observed.
     pub fn get(&self, key: &ObjectKey<P::Kind>) -> Option<&Object<P::Facts>> {
-        self.objects.get(key)
+        self.place(self.find(key)?).map(|place| &place.object)
     }
 
     /// Every object, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectKey<P::Kind>, &Object<P::Facts>)> {
-        self.objects.iter()
+        self.ordered().into_iter().map(|(_, place)| (&place.key, &place.object))
     }
 
     /// The number of objects.
     pub fn len(&self) -> usize {
-        self.objects.len()
+        self.places.len() - self.free.len()
     }
 
     /// Whether nothing was observed.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.len() == 0
     }
 
     /// The objects found under a tag, ordered by key.
@@ -73,11 +106,17 @@ impl<P: Program> World<P> {
         &self,
         tag: &Tag<P::Kind>,
     ) -> impl Iterator<Item = (&ObjectKey<P::Kind>, &Object<P::Facts>)> + use<'_, P> {
-        let named = (tag.index == Tag::<P::Kind>::NAME)
-            .then(|| ObjectKey::new(tag.kind, tag.namespace.clone(), tag.value.clone()))
-            .and_then(|key| self.objects.get_key_value(&key));
-        let indexed = self.index.get(tag).into_iter().flatten();
-        named.into_iter().chain(indexed.filter_map(|key| self.objects.get_key_value(key)))
+        self.members(self.tags.find(tag.kind, tag.index, &tag.namespace, &tag.value))
+    }
+
+    /// The objects found under the tag of that number.
+    pub(crate) fn members(
+        &self,
+        tag: Option<TagId>,
+    ) -> impl Iterator<Item = (&ObjectKey<P::Kind>, &Object<P::Facts>)> + use<'_, P> {
+        let members = tag.and_then(|tag| self.tags.get(tag)).map(|entry| entry.members.as_slice());
+        let places = members.unwrap_or_default().iter().filter_map(|&place| self.place(place));
+        places.map(|place| (&place.key, &place.object))
     }
 
     /// The sum of all objects' digests.
@@ -85,47 +124,118 @@ impl<P: Program> World<P> {
         self.sum
     }
 
-    /// Takes an observation in. `None` if it is older than what is known or an echo of something
-    /// deleted; otherwise the tags under which facts changed (none if only the version did).
+    pub(crate) fn tags(&self) -> &Tags<P::Kind> {
+        &self.tags
+    }
+
+    /// The number of the place of an object.
+    pub(crate) fn find(&self, key: &ObjectKey<P::Kind>) -> Option<u32> {
+        let name = self.name_tag(key)?;
+        self.tags.get(name)?.members.first().copied()
+    }
+
+    pub(crate) fn name_tag(&self, key: &ObjectKey<P::Kind>) -> Option<TagId> {
+        self.tags.find(key.kind, Tag::<P::Kind>::NAME, &key.namespace, &key.name)
+    }
+
+    pub(crate) fn place(&self, place: u32) -> Option<&Place<P>> {
+        self.places.get(place as usize)?.as_ref()
+    }
+
+    pub(crate) fn place_mut(&mut self, place: u32) -> Option<&mut Place<P>> {
+        self.places.get_mut(place as usize)?.as_mut()
+    }
+
+    pub(crate) fn instance(&self, place: u32) -> Option<&Instance<P::Effect>> {
+        self.place(place)?.instance.as_deref()
+    }
+
+    pub(crate) fn instance_mut(&mut self, place: u32) -> Option<&mut Instance<P::Effect>> {
+        self.place_mut(place)?.instance.as_deref_mut()
+    }
+
+    /// Every place in use, ordered by key.
+    pub(crate) fn ordered(&self) -> Vec<(u32, &Place<P>)> {
+        let numbered = (0..).zip(&self.places);
+        let mut used: Vec<_> = numbered.filter_map(|(n, p)| Some((n, p.as_ref()?))).collect();
+        used.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+        used
+    }
+
+    /// Takes an observation in, unless it is older than what is known or an echo of something
+    /// deleted. If facts changed, the object and whatever looked where it is found, or was, has
+    /// to be looked at again.
     pub(crate) fn apply(
         &mut self,
         program: &P,
         now: Timestamp,
         key: ObjectKey<P::Kind>,
-        seen: Object<P::Facts>,
-    ) -> Option<Touched<P::Kind>> {
-        if self.tombstones.get(&seen.uid).is_some_and(|&at| now.since(at) <= TOMBSTONE_MS) {
-            return None;
+        seen: Seen<P::Facts>,
+    ) {
+        if self.tombs.is_echo(now, &seen.uid, seen.rv) {
+            return;
         }
-        if let Some(known) = self.objects.get_mut(&key) {
-            if seen.rv < known.rv {
-                return None;
-            }
-            if seen.digest == known.digest {
-                (known.rv, known.feed) = (seen.rv, seen.feed);
-                return Some(Vec::new());
-            }
+        let digest = object_digest::<P>(&key, &seen.uid, &seen.facts);
+        let Seen { uid, rv, feed, live, facts } = seen;
+        let Some(at) = self.find(&key) else {
+            return self.appear(program, key, Object { uid, rv, feed, facts, digest });
+        };
+        let Some(known) = self.places[at as usize].as_mut().map(|place| &mut place.object) else {
+            return;
+        };
+        if rv < known.rv {
+            return;
         }
-        let mut touched = self.take_out(program, &key);
-        self.put_in(program, key, seen, &mut touched);
-        Some(touched)
+        known.rv = rv;
+        if !live || known.uid != uid {
+            known.feed = feed; // A live read does not change who tells of the object's end.
+        }
+        if known.digest == digest {
+            return;
+        }
+        let old = std::mem::replace(&mut known.digest, digest);
+        self.sum.remove(old);
+        self.sum.add(digest);
+        known.facts = facts;
+        if known.uid != uid {
+            let replaced = std::mem::replace(&mut known.uid, uid);
+            self.tombs.bury(now, replaced, u64::MAX);
+        }
+        self.touch_place(at);
+        self.link(program, at);
+        self.mark(at);
     }
 
-    /// Takes an object out if it is the one with that UID (or whichever it is, without one).
-    pub(crate) fn remove(
-        &mut self,
-        program: &P,
-        now: Timestamp,
-        key: &ObjectKey<P::Kind>,
-        uid: Option<&Uid>,
-    ) -> Touched<P::Kind> {
-        let Some(known) = self.objects.get(key) else { return Vec::new() };
-        if uid.is_some_and(|uid| *uid != known.uid) {
-            return Vec::new();
-        }
-        self.tombstones.retain(|_, at| now.since(*at) <= TOMBSTONE_MS);
-        self.tombstones.insert(known.uid.clone(), now);
-        self.take_out(program, key)
+    fn appear(&mut self, program: &P, key: ObjectKey<P::Kind>, object: Object<P::Facts>) {
+        self.sum.add(object.digest);
+        let place = Place {
+            key,
+            object,
+            tags: Vec::new(),
+            instance: None,
+            reads: Vec::new(),
+            dirty: false,
+        };
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.places.push(None);
+                (self.places.len() - 1) as u32
+            }
+        };
+        self.places[at as usize] = Some(place);
+        self.link(program, at);
+        self.mark(at);
+    }
+
+    /// Takes an object out. No version of it up to `rv` comes back.
+    pub(crate) fn remove(&mut self, now: Timestamp, at: u32, rv: u64) {
+        self.touch_place(at);
+        self.unlink(at);
+        let Some(place) = self.places[at as usize].take() else { return };
+        self.sum.remove(place.object.digest);
+        self.tombs.bury(now, place.object.uid, rv);
+        self.free.push(at);
     }
 
     /// The keys of a feed's objects that are not among `shown` and no newer than its list.
@@ -135,60 +245,72 @@ impl<P: Program> World<P> {
         list_rv: u64,
         shown: &BTreeSet<ObjectKey<P::Kind>>,
     ) -> Vec<ObjectKey<P::Kind>> {
-        let gone = |(key, object): &(&ObjectKey<_>, &Object<_>)| {
-            object.feed == feed && object.rv <= list_rv && !shown.contains(key)
+        let gone = |place: &&Place<P>| {
+            let object = &place.object;
+            object.feed == feed && object.rv <= list_rv && !shown.contains(&place.key)
         };
-        self.objects.iter().filter(gone).map(|(key, _)| key.clone()).collect()
+        let places = self.places.iter().flatten().filter(gone);
+        let mut keys: Vec<_> = places.map(|place| place.key.clone()).collect();
+        keys.sort_unstable();
+        keys
     }
 
-    pub(crate) fn tombstones(&self) -> impl Iterator<Item = (Uid, Timestamp)> {
-        self.tombstones.iter().map(|(uid, at)| (uid.clone(), *at))
-    }
-
-    pub(crate) fn restore(
-        &mut self,
-        program: &P,
-        objects: Vec<(ObjectKey<P::Kind>, Object<P::Facts>)>,
-        tombstones: Vec<(Uid, Timestamp)>,
-    ) {
-        for (key, object) in objects {
-            self.put_in(program, key, object, &mut Vec::new());
+    /// Marks an object to be looked at again.
+    pub(crate) fn mark(&mut self, at: u32) {
+        if let Some(place) = self.places.get_mut(at as usize).and_then(Option::as_mut)
+            && !std::mem::replace(&mut place.dirty, true)
+        {
+            self.dirty.push(at);
         }
-        self.tombstones = tombstones.into_iter().collect();
     }
 
-    fn take_out(&mut self, program: &P, key: &ObjectKey<P::Kind>) -> Touched<P::Kind> {
-        let Some(object) = self.objects.remove(key) else { return Vec::new() };
-        self.sum.remove(object.digest);
-        let mut tags = Vec::new();
-        program.tags(key, &object.facts, &mut tags);
-        for tag in &tags {
-            if let Some(keys) = self.index.get_mut(tag) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.index.remove(tag);
-                }
+    /// Marks every object that has a machine in this epoch.
+    pub(crate) fn mark_instances(&mut self) {
+        for at in 0..self.places.len() as u32 {
+            if self.instance(at).is_some() {
+                self.mark(at);
             }
         }
-        tags.push(Tag::name(key));
-        tags
     }
 
-    fn put_in(
-        &mut self,
-        program: &P,
-        key: ObjectKey<P::Kind>,
-        object: Object<P::Facts>,
-        touched: &mut Touched<P::Kind>,
-    ) {
-        self.sum.add(object.digest);
-        let first = touched.len();
-        program.tags(&key, &object.facts, touched);
-        for tag in &touched[first..] {
-            self.index.entry(tag.clone()).or_default().insert(key.clone());
+    /// Takes out what was marked, ordered by key.
+    pub(crate) fn take_marked(&mut self) -> Vec<u32> {
+        let mut marked = std::mem::take(&mut self.dirty);
+        let places = &mut self.places;
+        // A place that was emptied, and perhaps used again, is as clean as its new object says.
+        marked.retain(|&at| {
+            places[at as usize].as_mut().is_some_and(|p| std::mem::take(&mut p.dirty))
+        });
+        let key = |at: &u32| self.places[*at as usize].as_ref().map(|place| &place.key);
+        if marked.len() > 1 {
+            marked.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         }
-        touched.push(Tag::name(&key));
-        self.objects.insert(key, object);
+        marked
+    }
+
+    /// Gives an emptied list back, so that the next one needs no memory.
+    pub(crate) fn reuse(&mut self, mut marked: Vec<u32>) {
+        marked.clear();
+        if self.dirty.is_empty() {
+            self.dirty = marked;
+        }
+    }
+
+    pub(crate) fn tombs(&self) -> Vec<Tomb> {
+        self.tombs.list()
+    }
+
+    /// Puts back what a snapshot holds.
+    pub(crate) fn restore(&mut self, program: &P, objects: Objects<P>, tombs: Vec<Tomb>) {
+        for (key, mut object) in objects {
+            if self.find(&key).is_none() {
+                object.digest = object_digest::<P>(&key, &object.uid, &object.facts);
+                self.appear(program, key, object);
+            }
+        }
+        let marked = self.take_marked();
+        self.reuse(marked);
+        self.tombs = Tombs::of(tombs);
     }
 }
 

@@ -84,7 +84,6 @@ pub(crate) fn signing_pair<'a>(
 
 /// Everything that decides on one issuer.
 pub(crate) struct Case<'a> {
-    program: &'a Everleaf,
     view: &'a Sight<'a>,
     issuer: &'a IssuerFacts,
     secret_key: Option<ObjectKey<Kind>>,
@@ -102,7 +101,7 @@ impl<'a> Case<'a> {
         };
         let secret = secret_key.as_ref().and_then(|key| view.get(key));
         let secret = secret.and_then(|object| object.facts.secret());
-        Self { program, view, issuer, secret_key, secret }
+        Self { view, issuer, secret_key, secret }
     }
 
     pub(crate) fn look(&self) -> Look {

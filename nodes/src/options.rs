@@ -23,6 +23,10 @@ pub struct Options {
     pub default_issuer_kind: Arc<str>,
     /// Its group.
     pub default_issuer_group: Arc<str>,
+    /// The first back-off after a failure that somebody has to mend; the plan's if none is given.
+    pub minimum_backoff_ms: Option<i64>,
+    /// The longest such back-off; the plan's if none is given.
+    pub maximum_backoff_ms: Option<i64>,
 }
 
 impl Default for Options {
@@ -36,6 +40,8 @@ impl Default for Options {
             default_issuer_name: "".into(),
             default_issuer_kind: "Issuer".into(),
             default_issuer_group: "cert-manager.io".into(),
+            minimum_backoff_ms: None,
+            maximum_backoff_ms: None,
         }
     }
 }

@@ -103,10 +103,16 @@ impl Everleaf {
             }
         }
         let machine = |name| plan.machine(name).ok_or(PlanError::NoMachine(name));
-        let settings = Settings {
+        let mut settings = Settings {
             certificate: plan::certificate::Settings::from_machine(machine("certificate")?)?,
             request: plan::request::Settings::from_machine(machine("request")?)?,
         };
+        let certificate = &mut settings.certificate;
+        let told = |ms: Option<i64>, plan: i64| ms.filter(|ms| *ms > 0).unwrap_or(plan);
+        certificate.user_error_first =
+            told(options.minimum_backoff_ms, certificate.user_error_first);
+        certificate.user_error_ceiling =
+            told(options.maximum_backoff_ms, certificate.user_error_ceiling);
         let reads = plan.machines.iter().map(|machine| reads_of(&plan, machine)).collect();
         let by_kind = Kind::ALL.map(|kind| {
             let runs = |m: &Machine| m.object == kind.name() && BUILT.contains(&m.name.as_str());

@@ -54,8 +54,12 @@ pub struct OperatorFlags {
           allow_negative_numbers = true, value_name = "COUNT", help_heading = "Kubernetes")]
     pub kube_api_burst: i32,
     /// Where Secrets of ClusterIssuers are.
-    #[arg(long, default_value = "kube-system", value_name = "NAMESPACE",
-          help_heading = "Kubernetes")]
+    #[arg(
+        long,
+        default_value = "kube-system",
+        value_name = "NAMESPACE",
+        help_heading = "Kubernetes"
+    )]
     pub cluster_resource_namespace: String,
     /// The only namespace to look after; empty for all.
     #[arg(long, default_value = "", value_name = "NAMESPACE", help_heading = "Kubernetes")]
@@ -67,8 +71,12 @@ pub struct OperatorFlags {
           value_name = "BOOL", help_heading = "Leader election")]
     pub leader_elect: bool,
     /// The Lease's namespace.
-    #[arg(long, default_value = "kube-system", value_name = "NAMESPACE",
-          help_heading = "Leader election")]
+    #[arg(
+        long,
+        default_value = "kube-system",
+        value_name = "NAMESPACE",
+        help_heading = "Leader election"
+    )]
     pub leader_election_namespace: String,
     /// How long others wait before they take over a Lease that is not renewed; whole seconds.
     #[arg(long, default_value = "60s", value_parser = go_duration, value_name = "DURATION",
@@ -96,10 +104,15 @@ pub struct OperatorFlags {
           default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
           value_name = "BOOL", help_heading = "Behaviour")]
     pub enable_certificate_owner_ref: bool,
-    /// Which annotations go from Certificates to their requests, by prefix: `*` all, `-p` not those.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "PREFIXES",
-          default_value = "*,-kubectl.kubernetes.io/,-fluxcd.io/,-argocd.argoproj.io/",
-          help_heading = "Behaviour")]
+    /// Annotations that go from Certificates to their requests, by prefix: `*` all, `-p` not p.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "PREFIXES",
+        default_value = "*,-kubectl.kubernetes.io/,-fluxcd.io/,-argocd.argoproj.io/",
+        help_heading = "Behaviour"
+    )]
     pub copied_annotation_prefixes: Vec<String>,
     /// The wait after a first failed issuance; 0 is the default.
     #[arg(long, default_value = "1h", value_parser = go_duration, value_name = "DURATION",
@@ -120,12 +133,16 @@ pub struct OperatorFlags {
     #[arg(long, default_value = "Issuer", value_name = "KIND", help_heading = "Ingress")]
     pub default_issuer_kind: String,
     /// Its group.
-    #[arg(long, default_value = "cert-manager.io", value_name = "GROUP",
-          help_heading = "Ingress")]
+    #[arg(long, default_value = "cert-manager.io", value_name = "GROUP", help_heading = "Ingress")]
     pub default_issuer_group: String,
     /// Annotations with a true value that ask for a certificate of the default issuer.
-    #[arg(long, default_value = "kubernetes.io/tls-acme", value_delimiter = ',',
-          value_name = "KEYS", help_heading = "Ingress")]
+    #[arg(
+        long,
+        default_value = "kubernetes.io/tls-acme",
+        value_delimiter = ',',
+        value_name = "KEYS",
+        help_heading = "Ingress"
+    )]
     pub auto_certificate_annotations: Vec<String>,
     /// Annotations that go from an Ingress to its Certificates.
     #[arg(long, value_delimiter = ',', value_name = "KEYS", help_heading = "Ingress")]
@@ -145,24 +162,43 @@ pub struct OperatorFlags {
     pub max_certificate_bundle_size: NonZeroU32,
 
     /// Where metrics are served; 0 for nowhere.
-    #[arg(long, default_value = "0.0.0.0:9402", value_name = "HOST:PORT",
-          help_heading = "Observability")]
+    #[arg(
+        long,
+        default_value = "0.0.0.0:9402",
+        value_name = "HOST:PORT",
+        help_heading = "Observability"
+    )]
     pub metrics_listen_address: ListenAddress,
     /// Where health is served, beside the metrics' address; 0 for nowhere.
-    #[arg(long, default_value = "0.0.0.0:9403", value_name = "HOST:PORT",
-          help_heading = "Observability")]
+    #[arg(
+        long,
+        default_value = "0.0.0.0:9403",
+        value_name = "HOST:PORT",
+        help_heading = "Observability"
+    )]
     pub internal_healthz_listen_address: ListenAddress,
     /// How much longer than its duration a held Lease may go unrenewed before /livez fails.
     #[arg(long, default_value = "20s", value_parser = go_duration, value_name = "DURATION",
           help_heading = "Observability")]
     pub internal_healthz_leader_election_timeout: Duration,
     /// How much to log: 0 what matters, 4 every decision, 6 everything.
-    #[arg(short = 'v', long = "v", default_value_t = 0, value_name = "LEVEL",
-          allow_negative_numbers = true, help_heading = "Observability")]
+    #[arg(
+        short = 'v',
+        long = "v",
+        default_value_t = 0,
+        value_name = "LEVEL",
+        allow_negative_numbers = true,
+        help_heading = "Observability"
+    )]
     pub verbosity: i32,
     /// How to log.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT",
-          help_heading = "Observability")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Observability"
+    )]
     pub logging_format: LogFormat,
     /// Record every input and decision in files under this directory, for `everleaf replay`.
     #[arg(long, value_name = "DIR", help_heading = "Observability")]

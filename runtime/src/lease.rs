@@ -160,7 +160,7 @@ impl LeaseHandle {
     }
 
     /// Stops contending and, if this process holds the Lease, empties it so that another need not
-    /// wait. Takes at most 12 s, commonly two requests. Call it when no effect is in flight any more.
+    /// wait. Takes at most 12 s, commonly two requests. Call it when no effect is in flight.
     pub async fn release(mut self) {
         let Some((stop, task)) = self.running.take() else { return };
         // A task that has ended already needs no stopping.

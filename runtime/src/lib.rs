@@ -5,6 +5,8 @@
 //! their outcomes go back to the driver. Nothing here knows the rules of the lifecycle; those
 //! are in `everleaf-nodes` and `specs/`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod commands;
 pub mod edge;
 pub mod flags;

@@ -8,3 +8,5 @@
 
 pub mod apiserver;
 pub mod http;
+pub mod invariants;
+pub mod world;

@@ -1,4 +1,5 @@
 //! kube's own client against the model, in process.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use everleaf_sim::apiserver::{ApiServer, Fault, Request, Script, Verb, When};
 use everleaf_sim::http::ApiService;
 use futures::{StreamExt, TryStreamExt};
+use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch,
@@ -198,7 +200,7 @@ async fn metadata_watches_carry_no_data() {
     let secret = serde_json::from_value(common::secret("s", json!({"k": "YQ=="}))).unwrap();
     secrets.create(&PostParams::default(), &secret).await.unwrap();
     let api: Api<PartialObjectMeta<Secret>> = Api::default_namespaced(world.client.clone());
-    let events = watcher::metadata_watcher(secrets, watcher::Config::default());
+    let events = watcher::watcher(api.clone(), watcher::Config::default());
     let seen: Vec<_> = events.take(3).try_collect().await.unwrap();
     assert!(matches!(&seen[1], Event::InitApply(o) if o.name_any() == "s"));
     assert_eq!(api.list_metadata(&ListParams::default()).await.unwrap().items.len(), 1);

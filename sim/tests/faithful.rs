@@ -1,6 +1,7 @@
 //! Plays one list of requests to the model and to a real API server and compares the answers.
 //! Needs `KUBECONFIG` (of a cluster where a namespace `simcheck` and a CustomResourceDefinition
 //! may come and go); says so and passes without.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 
@@ -366,10 +367,10 @@ fn applies() -> Vec<Step> {
         ),
         apply(s, "fieldManager=m&force=true", with_meta(of(json!({"color": "blue"})), meta)),
         merge(
-            &format!("{s}?fieldManager=m9"),
+            format!("{s}?fieldManager=m9"),
             json!({"metadata": {"labels": {"a": null, "e": "f"}}}),
         ),
-        merge(&format!("{s}?force=true"), json!({})),
+        merge(format!("{s}?force=true"), json!({})),
         apply(s, "fieldManager=m", of(json!({"color": "blue"}))),
         apply(
             &format!("{W}/dry"),

@@ -1,4 +1,5 @@
 //! The rules of the model, one by one, without HTTP.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 

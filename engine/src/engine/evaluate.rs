@@ -1,113 +1,110 @@
 //! Looking at one object again: where it is, how it came there, what it starts, when it wakes.
 
 use super::Engine;
-use super::inputs::ladder_of_step;
 use crate::digest::digest_of;
-use crate::ids::{EffectId, ObjectKey, Tag};
-use crate::instance::{Instance, Phase, Step, Verdict};
-use crate::program::{Command, Look, Move, Program, Start, Started};
+use crate::ids::EffectId;
+use crate::instance::Instance;
+use crate::program::{Look, Move, Program, Start};
 use crate::schedule::Due;
+use crate::step::{Activity, Ladder, Queued};
 use crate::time::Timestamp;
-use crate::view::View;
-use everleaf_graph::{Machine, WaitKind};
+use crate::view::{Reads, View};
 
 /// What a look at an object found.
 struct Found<P: Program> {
     look: Look,
-    until: Vec<(usize, Timestamp)>,
     starts: Vec<Start<P::Effect>>,
-    reads: Vec<Tag<P::Kind>>,
+    reads: Reads<P::Kind>,
 }
 
 impl<P: Program> Engine<P> {
-    /// Looks at every dirty object.
+    /// Looks at everything that was marked.
     pub(super) fn settle(&mut self) {
-        while let Some(key) = self.dirty.pop_first() {
-            self.evaluate(&key);
+        let marked = self.world.take_marked();
+        for &at in &marked {
+            self.evaluate(at);
         }
+        self.world.reuse(marked);
     }
 
-    fn evaluate(&mut self, key: &ObjectKey<P::Kind>) {
-        let Some(machine) = self.program.machine(key.kind) else { return };
-        let Some(uid) = self.world.get(key).map(|object| object.uid.clone()) else {
-            return self.drop_instance(key);
+    fn evaluate(&mut self, at: u32) {
+        let Some(machine) = self.prepare(at) else { return };
+        let mut armed = std::mem::take(&mut self.spare_armed);
+        armed.clear();
+        let Some(found) = self.look(at, machine, &mut armed) else {
+            self.unexplained += 1; // The program tells of a state that the plan does not have.
+            return;
         };
-        if !self.is_synced(machine) {
-            return;
+        let Found { look, starts, reads } = found;
+        self.note_reads(at, reads);
+        self.note_move(at, machine, look);
+        self.add_periods(at, machine, look.state, &mut armed);
+        if self.epoch.is_some() && !self.is_held(at) {
+            self.start_effects(at, machine, starts, &mut armed);
+        } else {
+            self.withdraw(at, |_| true);
         }
-        if self.instances.get(key).is_some_and(|instance| instance.uid != uid) {
-            self.drop_instance(key);
-        }
-        if !self.instances.contains_key(key) {
-            self.subjects.insert(uid.clone(), key.clone());
-            self.instances.insert(key.clone(), Instance::new(uid, machine as u8));
-        }
-        let Some(found) = self.look(key, machine) else { return };
-        self.note_reads(key, &found.reads);
-        self.note_move(key, machine, found.look);
-        let may_act = self.epoch.is_some() && !self.is_held(key, &found.reads);
-        let mut armed = self.plain_waits(key, machine, &found);
-        if may_act {
-            self.start_effects(key, machine, found.starts, &mut armed);
-        }
-        armed.extend(self.instances.get(key).into_iter().flat_map(Instance::deadlines));
-        self.arm(key, armed);
+        self.arm(at, armed);
     }
 
-    /// Whether every feed that a machine reads has shown its first list in this epoch.
-    fn is_synced(&self, machine: usize) -> bool {
-        let reads = self.program.reads(machine);
-        let feeds = self.program.feeds().iter().zip(&self.feeds);
-        feeds.filter(|(feed, _)| reads.contains(&feed.kind)).all(|(_, state)| state.synced)
-    }
-
-    fn look(&self, key: &ObjectKey<P::Kind>, machine: usize) -> Option<Found<P>> {
-        let (object, instance) = (self.world.get(key)?, self.instances.get(key)?);
-        let view = View::new(key, object, self.now, &self.world, instance);
-        let look = self.program.look(&view);
-        let state = &self.program.plan().machines[machine].states[look.state];
-        let timed = |wait: &&usize| self.is_until(machine, **wait);
-        let until = state.waits.iter().filter(timed);
-        let until: Vec<_> =
-            until.filter_map(|&w| Some((w, self.program.wait_at(&view, w)?))).collect();
-        let starts =
-            if state.does.is_empty() { Vec::new() } else { self.program.act(&view, look.state) };
-        Some(Found { look, until, starts, reads: view.into_reads() })
-    }
-
-    fn is_until(&self, machine: usize, wait: usize) -> bool {
-        matches!(self.program.plan().machines[machine].waits[wait].kind, WaitKind::Until { .. })
-    }
-
-    fn note_reads(&mut self, key: &ObjectKey<P::Kind>, reads: &[Tag<P::Kind>]) {
-        let before = self.reads.get(key).map(Vec::as_slice).unwrap_or_default();
-        if before == reads {
-            return;
-        }
-        let before = before.to_vec();
-        for tag in before.iter().filter(|tag| reads.binary_search(tag).is_err()) {
-            self.forget_reader(key, tag);
-        }
-        for tag in reads.iter().filter(|tag| before.binary_search(tag).is_err()) {
-            self.readers.entry(tag.clone()).or_default().insert(key.clone());
-        }
-        self.reads.insert(key.clone(), reads.to_vec());
-    }
-
-    fn forget_reader(&mut self, key: &ObjectKey<P::Kind>, tag: &Tag<P::Kind>) {
-        if let Some(readers) = self.readers.get_mut(tag) {
-            readers.remove(key);
-            if readers.is_empty() {
-                self.readers.remove(tag);
+    /// Sees to it that a marked object that may be looked at has a machine.
+    fn prepare(&mut self, at: u32) -> Option<usize> {
+        let place = self.world.place(at)?;
+        let machine = self.program.machine(place.key.kind)?;
+        let uid = &place.object.uid;
+        let was = place.instance.as_ref().map(|instance| instance.uid == *uid);
+        if was != Some(true) {
+            let uid = uid.clone();
+            self.drop_instance(at); // Of another object of that name.
+            if self.ready.get(machine) != Some(&true) {
+                return None;
             }
+            let mut instance = Instance::new(uid.clone(), machine as u8);
+            if let Some(adrift) = self.adrift.remove(&uid) {
+                instance.steps = adrift.steps;
+            }
+            self.subjects.insert(uid, at);
+            self.world.place_mut(at)?.instance = Some(Box::new(instance));
         }
+        (self.ready.get(machine) == Some(&true)).then_some(machine)
     }
 
-    fn note_move(&mut self, key: &ObjectKey<P::Kind>, machine: usize, look: Look) {
-        let Some(instance) = self.instances.get_mut(key) else { return };
+    fn look(
+        &mut self,
+        at: u32,
+        machine: usize,
+        armed: &mut Vec<(Timestamp, Due)>,
+    ) -> Option<Found<P>> {
+        let reads = std::mem::take(&mut self.spare_reads);
+        let place = self.world.place(at)?;
+        let instance = place.instance.as_deref()?;
+        let view = View::new(&place.key, &place.object, self.now, &self.world, instance, reads);
+        let look = self.program.look(&view);
+        let timing = self.timing.get(machine, look.state)?;
+        for &wait in &timing.until {
+            let at = self.program.wait_at(&view, usize::from(wait));
+            armed.extend(at.filter(|at| *at > self.now).map(|at| (at, Due::Wait(wait))));
+        }
+        let does = !self.program.plan().machines[machine].states[look.state].does.is_empty();
+        let starts = if does { self.program.act(&view, look.state) } else { Vec::new() };
+        Some(Found { look, starts, reads: view.into_reads() })
+    }
+
+    fn note_reads(&mut self, at: u32, mut reads: Reads<P::Kind>) {
+        self.world.set_reads(at, &reads.known, &reads.unknown);
+        reads.known.clear();
+        reads.unknown.clear();
+        self.spare_reads = reads;
+    }
+
+    fn note_move(&mut self, at: u32, machine: usize, look: Look) {
+        let Some(instance) = self.world.instance_mut(at) else { return };
         let (from, truth) = (usize::from(instance.state), instance.truth);
         let first = !std::mem::replace(&mut instance.seen, true);
         (instance.state, instance.truth) = (look.state as u8, look.truth);
+        if first || (from, truth) != (look.state, look.truth) {
+            self.changed.push(at);
+        }
         if first || from == look.state {
             return;
         }
@@ -121,189 +118,113 @@ impl<P: Program> Engine<P> {
             to: look.state as u8,
             path: path.map(|edges| edges.into_iter().map(|edge| edge as u16).collect()),
         });
-        let (uid, old) = (instance.uid.clone(), std::mem::take(&mut instance.armed));
-        old.iter().for_each(|(at, due)| self.schedule.disarm(*at, &uid, *due));
+        for (instant, due) in std::mem::take(&mut instance.armed) {
+            self.schedule.disarm(instant, &instance.uid, due); // A period starts at the entry.
+        }
     }
 
-    /// The waits of the state itself: instants that it names, and periods that go on.
-    fn plain_waits(
+    /// Adds the periods of a state: those that go on, and those that begin.
+    fn add_periods(
         &self,
-        key: &ObjectKey<P::Kind>,
+        at: u32,
         machine: usize,
-        found: &Found<P>,
-    ) -> Vec<(Timestamp, Due)> {
-        let plan: &Machine = &self.program.plan().machines[machine];
-        let until = found.until.iter().filter(|(_, at)| *at > self.now);
-        let mut armed: Vec<_> = until.map(|(w, at)| (*at, Due::Wait(*w as u8))).collect();
-        let before = self.instances.get(key).map(|i| i.armed.as_slice()).unwrap_or_default();
-        for &wait in &plan.states[found.look.state].waits {
-            if let WaitKind::Every { ms } = plan.waits[wait].kind {
-                let due = Due::Wait(wait as u8);
-                let going_on = before.iter().find(|(at, d)| *d == due && *at > self.now);
-                let at = going_on.map_or(self.now.plus_millis(ms), |(at, _)| *at);
-                armed.push((at, due));
-            }
+        state: usize,
+        armed: &mut Vec<(Timestamp, Due)>,
+    ) {
+        let Some(timing) = self.timing.get(machine, state) else { return };
+        let before = self.world.instance(at).map(|i| i.armed.as_slice()).unwrap_or_default();
+        for &(wait, ms) in &timing.every {
+            let due = Due::Wait(wait);
+            let going_on = before.iter().find(|(at, d)| *d == due && *at > self.now);
+            armed.push((going_on.map_or(self.now.plus_millis(ms), |(at, _)| *at), due));
         }
-        armed
     }
 
     fn start_effects(
         &mut self,
-        key: &ObjectKey<P::Kind>,
+        at: u32,
         machine: usize,
         starts: Vec<Start<P::Effect>>,
         armed: &mut Vec<(Timestamp, Due)>,
     ) {
-        self.withdraw_unwanted(key, &starts);
-        let state = self.instances.get(key).map_or(0, |instance| usize::from(instance.state));
+        let plan = &self.program.plan().machines[machine];
+        let state = self.world.instance(at).map_or(0, |instance| usize::from(instance.state));
+        let mut allowed = Vec::with_capacity(starts.len());
         for start in starts {
-            let plan = &self.program.plan().machines[machine];
             if !plan.states[state].does.contains(&start.step) {
                 self.unexplained += 1; // The program starts what its state may not.
-                continue;
+            } else if !(self.clock.doubted && plan.effects[start.step].spends) {
+                allowed.push(start); // Others are wanted again when the clock is confirmed.
             }
-            if plan.effects[start.step].spends && self.clock.doubted {
-                continue; // Looked at again when the clock is confirmed.
-            }
-            if let Some(later) = self.start(key, machine, start) {
-                armed.push((later, Due::Retry));
-            }
+        }
+        self.withdraw(at, |step| {
+            let is_it = |s: &Start<_>| s.step == usize::from(step.step) && s.item == step.item;
+            !allowed.iter().any(is_it)
+        });
+        for start in allowed {
+            let later = self.start(at, (machine, state), start);
+            armed.extend(later.map(|later| (later, Due::Retry)));
+        }
+        if let Some(instance) = self.world.instance_mut(at) {
+            instance.trim(self.now);
         }
     }
 
-    /// Queued effects that are not wanted any more are not started. Failures stay, for they pace
-    /// the next attempt even if something else is done in between.
-    fn withdraw_unwanted(&mut self, key: &ObjectKey<P::Kind>, starts: &[Start<P::Effect>]) {
-        let Some(instance) = self.instances.get_mut(key) else { return };
-        instance.steps.retain(|step| {
-            let wanted =
-                |s: &Start<P::Effect>| s.step == usize::from(step.step) && s.item == step.item;
-            !matches!(step.phase, Phase::Queued { .. }) || starts.iter().any(wanted)
-        });
-    }
-
-    /// Queues an effect, or says when it may be started.
+    /// Queues an effect, or says when it may be started. One that is queued is sent as it is now.
     fn start(
         &mut self,
-        key: &ObjectKey<P::Kind>,
-        machine: usize,
+        at: u32,
+        (machine, state): (usize, usize),
         start: Start<P::Effect>,
     ) -> Option<Timestamp> {
-        let Start { step, item, revision, lane, effect } = start;
-        let digest = digest_of(&effect);
-        let ladder = ladder_of_step(&self.program.plan().machines[machine], step);
-        let instance = self.instances.get_mut(key)?;
-        let known = instance.step(step, &item);
-        let attempt = known.map_or(0, |k| k.attempt).saturating_add(1);
-        let (uid, step) = (instance.uid.clone(), step as u8);
-        let id = EffectId { uid, revision, step, item: item.clone(), attempt };
-        let mut repeats = 0;
-        let mut failure = None;
-        if let Some(known) = known {
-            match known.verdict(digest, self.now, ladder, &id) {
-                Verdict::Not => {
-                    refresh_queued(instance, &id, effect, digest);
-                    return None;
-                }
-                Verdict::Later(at) => return Some(at),
-                Verdict::Go => {}
-            }
-            let again = known.digest == digest && matches!(known.phase, Phase::Done { .. });
-            repeats = if again { known.repeats.saturating_add(1) } else { 0 };
-            failure = known.failure.clone();
+        let Start { step: number, item, revision, lane, effect } = start;
+        let (number, digest) = (number as u8, digest_of(&effect));
+        let ladder = Ladder::of(&self.program.plan().machines[machine], state);
+        let instance = self.world.instance_mut(at)?;
+        let uid = instance.uid.clone();
+        let step = instance.step_or_new(number, &item);
+        if let Activity::InFlight { .. } = step.activity {
+            return None;
         }
-        let phase = Phase::Queued { effect, lane: lane.clone(), revision };
-        instance.remember(Step {
-            step,
-            item: item.clone(),
-            digest,
-            attempt,
-            repeats,
-            phase,
-            failure,
-        });
-        self.lanes.push(&lane, (key.clone(), step, item));
+        let attempt = step.attempt.saturating_add(1);
+        let id = EffectId { uid: uid.clone(), revision, step: number, item, attempt };
+        let later = step.not_before(digest, self.now, ladder, &id);
+        let mut kept = None;
+        if let Activity::Queued(queued) = &step.activity {
+            if later.is_none() && queued.lane == lane {
+                kept = Some(queued.ticket);
+            } else {
+                self.lanes.withdraw(&queued.lane, queued.ticket);
+                step.activity = Activity::Idle;
+            }
+        }
+        self.changed.push(at);
+        if later.is_some() {
+            return later;
+        }
+        let ticket = kept.unwrap_or_else(|| self.lanes.push(&lane, (uid, number, id.item)));
+        let state = state as u8;
+        let queued = Queued { effect, digest, lane, ticket, revision, state };
+        step.activity = Activity::Queued(Box::new(queued));
         None
     }
 
-    fn arm(&mut self, key: &ObjectKey<P::Kind>, armed: Vec<(Timestamp, Due)>) {
-        let Some(instance) = self.instances.get_mut(key) else { return };
-        for (at, due) in std::mem::replace(&mut instance.armed, armed) {
-            self.schedule.disarm(at, &instance.uid, due);
-        }
-        for (at, due) in &instance.armed {
-            self.schedule.arm(*at, &instance.uid, *due);
-        }
-        self.instances_sum.remove(instance.digest);
-        instance.digest = instance.compute_digest();
-        self.instances_sum.add(instance.digest);
-    }
-
-    /// Hands queued effects out, lane by lane, as far as the caps allow.
-    pub(super) fn dispatch(&mut self) {
-        while let Some((lane, (key, step, item))) = self.lanes.pop() {
-            if !self.send(&key, step, &item, &lane) {
-                self.lanes.done(&lane);
+    /// Arms what an object waits for, its deadlines among it, in place of what it waited for.
+    fn arm(&mut self, at: u32, mut armed: Vec<(Timestamp, Due)>) {
+        let Some(instance) = self.world.instance_mut(at) else { return };
+        armed.extend(instance.deadlines());
+        armed.sort_unstable();
+        armed.dedup();
+        if instance.armed != armed {
+            for (instant, due) in &instance.armed {
+                self.schedule.disarm(*instant, &instance.uid, *due);
             }
-        }
-    }
-
-    fn send(&mut self, key: &ObjectKey<P::Kind>, step: u8, item: &str, lane: &crate::Lane) -> bool {
-        let Some(instance) = self.instances.get_mut(key) else { return false };
-        let plan = &self.program.plan().machines[usize::from(instance.machine)];
-        let deadline = self.now.plus_millis(deadline_of_step(plan, usize::from(step)));
-        let (uid, machine) = (instance.uid.clone(), instance.machine);
-        let Some(known) = instance.step_mut(usize::from(step), item) else { return false };
-        if !matches!(&known.phase, Phase::Queued { lane: queued, .. } if queued == lane) {
-            return false;
-        }
-        let in_flight = Phase::InFlight { deadline, lane: lane.clone() };
-        let Phase::Queued { effect, revision, .. } = std::mem::replace(&mut known.phase, in_flight)
-        else {
-            return false;
-        };
-        let (item, attempt) = (known.item.clone(), known.attempt);
-        let id = EffectId { uid: uid.clone(), revision, step, item, attempt };
-        self.effects.push(Started { id: id.clone(), machine, digest: known.digest });
-        self.outbox.push_back(Command::Perform(id, effect));
-        instance.armed.push((deadline, Due::Deadline));
-        self.schedule.arm(deadline, &uid, Due::Deadline);
-        true
-    }
-
-    pub(super) fn drop_instance(&mut self, key: &ObjectKey<P::Kind>) {
-        for tag in self.reads.remove(key).unwrap_or_default() {
-            self.forget_reader(key, &tag);
-        }
-        let Some(instance) = self.instances.remove(key) else { return };
-        self.instances_sum.remove(instance.digest);
-        self.subjects.remove(&instance.uid);
-        for (at, due) in &instance.armed {
-            self.schedule.disarm(*at, &instance.uid, *due);
-        }
-        for step in &instance.steps {
-            if let Phase::InFlight { lane, .. } = &step.phase {
-                self.lanes.done(lane);
+            for (instant, due) in &armed {
+                self.schedule.arm(*instant, &instance.uid, *due);
             }
+            instance.armed.clone_from(&armed);
+            self.changed.push(at);
         }
+        self.spare_armed = armed;
     }
-}
-
-/// A queued effect that changed while it waited is sent as it is now.
-fn refresh_queued<E>(instance: &mut Instance<E>, id: &EffectId, new: E, digest: crate::Digest) {
-    let Some(known) = instance.step_mut(usize::from(id.step), &id.item) else { return };
-    if let Phase::Queued { effect, revision, .. } = &mut known.phase {
-        (*effect, *revision, known.digest) = (new, id.revision, digest);
-    }
-}
-
-/// How long an effect of this step may be in flight: the plan demands a deadline.
-fn deadline_of_step(machine: &Machine, step: usize) -> i64 {
-    let states = machine.states.iter().filter(|state| state.does.contains(&step));
-    let mut waits = states.flat_map(|state| &state.waits);
-    let deadline = waits.find_map(|&wait| match machine.waits[wait].kind {
-        WaitKind::Deadline { ms } => Some(ms),
-        _ => None,
-    });
-    deadline.unwrap_or(60_000)
 }

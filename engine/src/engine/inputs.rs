@@ -1,23 +1,12 @@
-//! Taking inputs in: observations, completions, leadership, the clock.
+//! Taking inputs in: observations, leadership, the clock.
 
 use super::barrier::Sight;
 use super::{ClockGuard, Engine, FeedState};
-use crate::ids::{EffectId, Epoch, ObjectKey, Tag};
-use crate::instance::{FailureClass, Ladder, Phase, Step};
-use crate::lanes::Lanes;
-use crate::program::{Delta, Input, Outcome, Program};
+use crate::ids::{Epoch, ObjectKey, Uid};
+use crate::program::{Delta, Input, Program};
 use crate::time::Timestamp;
-use crate::world::{Object, object_digest};
-use everleaf_graph::WaitKind;
+use crate::world::Seen;
 use std::collections::BTreeSet;
-
-/// A failure, before it is written down.
-struct Failed {
-    class: FailureClass,
-    reason: String,
-    message: String,
-    not_before: Option<Timestamp>,
-}
 
 impl<P: Program> Engine<P> {
     pub(super) fn take_in(&mut self, input: Input<P::Kind, P::Facts>) {
@@ -37,40 +26,50 @@ impl<P: Program> Engine<P> {
     fn observe(&mut self, delta: Delta<P::Kind, P::Facts>) {
         match delta {
             Delta::Applied { feed, key, uid, rv, live, facts } => {
-                if let Some(listing) = self.listing(feed) {
-                    listing.insert(key.clone());
-                }
-                let digest = object_digest::<P>(&key, &uid, &facts);
-                let seen = Object { uid, rv, feed, facts, digest };
-                if let Some(tags) = self.world.apply(&self.program, self.now, key.clone(), seen) {
-                    self.touch(&tags);
-                    self.touch_own(&key, &tags);
-                }
-                self.saw(&key, Sight::Version { rv, live });
+                let seen = Seen { uid, rv, feed, live, facts };
+                self.applied(key, seen);
             }
-            Delta::Deleted { feed: _, key, uid } => self.gone(&key, Some(&uid)),
-            Delta::Absent { key } => self.gone(&key, None),
+            Delta::Deleted { feed, key, uid } => self.deleted(feed, &key, &uid),
+            Delta::Absent { key } => self.saw_nothing(&key),
             Delta::Unreadable { .. } => {} // The barrier asks again.
             Delta::ListBegin { feed } => {
                 if let Some(state) = self.feeds.get_mut(usize::from(feed)) {
                     state.listing = Some(BTreeSet::new());
+                    self.sum_rest();
                 }
             }
             Delta::ListEnd { feed, rv } => self.end_list(feed, rv),
         }
     }
 
-    fn listing(&mut self, feed: u8) -> Option<&mut BTreeSet<ObjectKey<P::Kind>>> {
-        self.feeds.get_mut(usize::from(feed))?.listing.as_mut()
+    fn applied(&mut self, key: ObjectKey<P::Kind>, seen: Seen<P::Facts>) {
+        let (live, rv, feed) = (seen.live, seen.rv, usize::from(seen.feed));
+        if !live && let Some(listing) = self.feeds.get_mut(feed).and_then(|f| f.listing.as_mut()) {
+            listing.insert(key.clone());
+        }
+        let awaited = self.barriers.holds(&key).then(|| (key.clone(), seen.uid.clone()));
+        self.world.apply(&self.program, self.now, key, seen);
+        if let Some((key, uid)) = awaited {
+            self.saw(&key, Sight::Version { uid: &uid, rv, live });
+        }
     }
 
-    fn gone(&mut self, key: &ObjectKey<P::Kind>, uid: Option<&crate::Uid>) {
-        let known = self.world.get(key).map(|object| object.uid.clone());
-        let tags = self.world.remove(&self.program, self.now, key, uid);
-        self.touch(&tags);
-        self.touch_own(key, &tags);
-        if !tags.is_empty() || known.is_none() {
-            self.saw(key, Sight::Gone);
+    /// A feed tells of an object's end. If another feed shows the object by now, it only went out
+    /// of this one's selection; if it has another UID by now, this is old news.
+    fn deleted(&mut self, feed: u8, key: &ObjectKey<P::Kind>, uid: &Uid) {
+        match self.world.get(key).map(|known| (known.feed == feed && known.uid == *uid, known.rv)) {
+            Some((false, _)) => return,
+            Some((true, rv)) => self.forget(key, rv),
+            None => {}
+        }
+        self.saw(key, Sight::Deleted { upto: None });
+    }
+
+    /// Takes an object out of the world; its versions up to `rv` do not come back.
+    pub(super) fn forget(&mut self, key: &ObjectKey<P::Kind>, rv: u64) {
+        if let Some(at) = self.world.find(key) {
+            self.drop_instance(at);
+            self.world.remove(self.now, at, rv);
         }
     }
 
@@ -79,164 +78,54 @@ impl<P: Program> Engine<P> {
         let Some(shown) = state.listing.take() else { return };
         let first = !std::mem::replace(&mut state.synced, true);
         for key in self.world.missing_from(feed, rv, &shown) {
-            self.gone(&key, None);
+            self.forget(&key, rv);
+            self.saw(&key, Sight::Deleted { upto: Some(rv) });
         }
+        self.note_feeds();
         if first && let Some(kind) = self.program.feeds().get(usize::from(feed)).map(|f| f.kind) {
             self.wake_machines_reading(kind);
         }
     }
 
-    /// Marks every object dirty whose machine may have waited for a feed of that kind.
+    /// Marks every object whose machine may have waited for a feed of that kind.
     fn wake_machines_reading(&mut self, kind: P::Kind) {
-        let waits = |key: &ObjectKey<P::Kind>| {
-            let machine = self.program.machine(key.kind);
-            machine.is_some_and(|m| self.program.reads(m).contains(&kind))
+        let waits = |machine: usize| {
+            self.program.reads(machine).contains(&kind)
+                || self.program.machine(kind) == Some(machine)
         };
-        let woken = self.world.iter().map(|(key, _)| key).filter(|key| waits(key));
-        self.dirty.extend(woken.cloned().collect::<Vec<_>>());
+        let places = self.world.ordered().into_iter();
+        let woken = places.filter(|(_, p)| self.program.machine(p.key.kind).is_some_and(waits));
+        let woken: Vec<u32> = woken.map(|(at, _)| at).collect();
+        woken.into_iter().for_each(|at| self.world.mark(at));
     }
 
-    /// Marks every reader of those tags dirty.
-    pub(super) fn touch(&mut self, tags: &[Tag<P::Kind>]) {
-        for tag in tags {
-            if let Some(readers) = self.readers.get(tag) {
-                self.dirty.extend(readers.iter().cloned());
-            }
-        }
-    }
-
-    fn touch_own(&mut self, key: &ObjectKey<P::Kind>, tags: &[Tag<P::Kind>]) {
-        if !tags.is_empty() && self.program.machine(key.kind).is_some() {
-            self.dirty.insert(key.clone());
-        }
-    }
-
-    fn complete(&mut self, id: &EffectId, outcome: Outcome<P::Kind>) {
-        let Some(key) = self.subjects.get(&id.uid).cloned() else { return };
-        let Some(lane) = self.in_flight(&key, id) else { return };
-        self.lanes.done(&lane);
-        match outcome {
-            Outcome::Done { wrote } => {
-                let now = self.now;
-                self.with_step(&key, id, |step| {
-                    step.failure = None;
-                    step.phase = Phase::Done { at: now };
-                });
-                for written in wrote {
-                    self.await_write(&key, written.key, written.rv);
-                }
-            }
-            Outcome::Stale { reread } => {
-                let (class, reason) = (FailureClass::Conflict, "Stale".to_owned());
-                let message = "what the effect rests on had changed".to_owned();
-                self.fail(&key, id, Failed { class, reason, message, not_before: None });
-                reread.into_iter().for_each(|object| self.read_live(&key, object));
-            }
-            Outcome::Failed { class, reason, message, not_before, reread } => {
-                self.fail(&key, id, Failed { class, reason, message, not_before });
-                reread.into_iter().for_each(|object| self.read_live(&key, object));
-            }
-        }
-        self.dirty.insert(key);
-    }
-
-    /// The lane of that very attempt, if it is in flight.
-    fn in_flight(&self, key: &ObjectKey<P::Kind>, id: &EffectId) -> Option<crate::Lane> {
-        let step = self.instances.get(key)?.step(usize::from(id.step), &id.item)?;
-        match &step.phase {
-            Phase::InFlight { lane, .. } if step.attempt == id.attempt => Some(lane.clone()),
-            _ => None,
-        }
-    }
-
-    fn with_step(
-        &mut self,
-        key: &ObjectKey<P::Kind>,
-        id: &EffectId,
-        change: impl FnOnce(&mut Step<P::Effect>),
-    ) {
-        let step = self
-            .instances
-            .get_mut(key)
-            .and_then(|instance| instance.step_mut(usize::from(id.step), &id.item));
-        if let Some(step) = step {
-            change(step);
-        }
-    }
-
-    fn fail(&mut self, key: &ObjectKey<P::Kind>, id: &EffectId, failed: Failed) {
-        let Some(instance) = self.instances.get(key) else { return };
-        let machine = &self.program.plan().machines[usize::from(instance.machine)];
-        let ladder = ladder_of_step(machine, usize::from(id.step));
-        let waits: Vec<i64> =
-            (0..ladder.steps_ms.len().max(1) + 3).map(|rung| ladder.wait_ms(rung, id)).collect();
-        let now = self.now;
-        self.with_step(key, id, |step| {
-            let wait = |rung: usize| waits[rung.min(waits.len() - 1)];
-            let Failed { class, reason, message, not_before } = failed;
-            step.fail(class, reason, message, (now, not_before), wait);
-        });
-    }
-
-    /// The deadline of whatever is in flight for too long has passed: its outcome is unknown.
-    pub(super) fn expire(&mut self, key: &ObjectKey<P::Kind>) {
-        let Some(instance) = self.instances.get(key) else { return };
-        let late = |step: &&Step<P::Effect>| matches!(step.phase, Phase::InFlight { deadline, .. } if deadline <= self.now);
-        let id = |step: &Step<P::Effect>| EffectId {
-            uid: instance.uid.clone(),
-            revision: 0,
-            step: step.step,
-            item: step.item.clone(),
-            attempt: step.attempt,
-        };
-        let late: Vec<EffectId> = instance.steps.iter().filter(late).map(id).collect();
-        for id in late {
-            let class = FailureClass::Unknown;
-            let reason = "DeadlineExceeded".to_owned();
-            let message = "no answer came before the effect's deadline".to_owned();
-            if let Some(lane) = self.in_flight(key, &id) {
-                self.lanes.done(&lane);
-            }
-            self.fail(key, &id, Failed { class, reason, message, not_before: None });
-            self.read_live(key, key.clone());
-        }
-    }
-
+    /// We lead from now on, or no longer. A new epoch begins with nothing but the world and what
+    /// is in flight; every feed has to be listed again. What was decided but not yet handed out
+    /// is taken back.
     fn lead(&mut self, epoch: Option<Epoch>) {
-        self.epoch = epoch;
-        self.lanes =
-            Lanes::new(self.config.effects_in_flight, self.config.effects_in_flight_per_lane);
-        self.barriers = Default::default();
-        self.clock = ClockGuard::default();
-        self.outbox.clear();
-        let feeds = self.program.feeds().iter().map(|_| FeedState::default()).collect();
-        self.feeds = feeds;
-        for key in self.instances.keys().cloned().collect::<Vec<_>>() {
-            self.drop_instance(&key);
+        if epoch == self.epoch {
+            return;
         }
+        self.epoch = epoch;
+        self.recall_all();
+        if epoch.is_some() {
+            for at in self.subjects.values().copied().collect::<Vec<_>>() {
+                self.drop_instance(at);
+            }
+            self.feeds.iter_mut().for_each(|feed| *feed = FeedState::default());
+        } else {
+            self.world.mark_instances();
+        }
+        self.note_feeds();
     }
 
     fn confirm_clock(&mut self, date: Timestamp) {
-        if date.since(self.now).abs() > self.config.clock_tolerance_ms {
+        let apart = date.since(self.now).unsigned_abs();
+        if apart > self.config.clock_tolerance_ms.unsigned_abs() {
             return; // Asked again in a while.
         }
         self.clock = ClockGuard::default();
-        self.dirty.extend(self.instances.keys().cloned());
+        self.sum_rest();
+        self.world.mark_instances();
     }
-}
-
-/// The ladder of the state that may start a step; without one, no wait.
-pub(super) fn ladder_of_step(machine: &everleaf_graph::Machine, step: usize) -> Ladder<'_> {
-    let does = |state: &&everleaf_graph::State| state.does.contains(&step);
-    let state = machine.states.iter().find(does);
-    let waits = state.into_iter().flat_map(|state| &state.waits);
-    waits
-        .filter_map(|&wait| match &machine.waits[wait].kind {
-            WaitKind::Ladder { steps_ms, jitter_percent } => {
-                Some(Ladder { steps_ms, jitter_percent: *jitter_percent })
-            }
-            _ => None,
-        })
-        .next()
-        .unwrap_or(Ladder { steps_ms: &[], jitter_percent: 0 })
 }

@@ -1,10 +1,10 @@
 //! What can be asked of the engine without changing anything: for `why`, metrics and health.
 
 use super::Engine;
-use crate::ids::ObjectKey;
-use crate::instance::{Failure, Phase};
+use crate::ids::{ObjectKey, Uid};
 use crate::program::Program;
 use crate::schedule::Due;
+use crate::step::{Activity, Failure, Step};
 use crate::time::Timestamp;
 use serde::Serialize;
 
@@ -55,26 +55,24 @@ pub struct StepStatus {
 impl<P: Program> Engine<P> {
     /// How an object with a machine stands; `None` before its first look.
     pub fn status(&self, key: &ObjectKey<P::Kind>) -> Option<Status> {
-        let instance = self.instances.get(key).filter(|instance| instance.seen)?;
-        let mut armed: Vec<Armed> =
-            instance.armed.iter().map(|(at, due)| Armed { at: *at, wait: wait_of(*due) }).collect();
+        let at = self.world.find(key)?;
+        let instance = self.world.instance(at).filter(|instance| instance.seen)?;
+        let armed = |&(at, due): &(_, _)| Armed { at, wait: wait_of(due) };
+        let mut armed: Vec<Armed> = instance.armed.iter().map(armed).collect();
         armed.sort_by_key(|armed| armed.at);
-        let steps = instance.steps.iter().map(|step| StepStatus {
-            step: usize::from(step.step),
-            item: step.item.to_string(),
-            phase: phase_name(&step.phase),
-            attempts: step.attempt,
-            failure: step.failure.clone(),
-        });
-        let reads = self.reads.get(key).map(Vec::as_slice).unwrap_or_default();
         Some(Status {
             machine: usize::from(instance.machine),
             state: usize::from(instance.state),
             truth: instance.truth,
             armed,
-            steps: steps.collect(),
-            held: self.is_held(key, reads),
+            steps: instance.steps.iter().map(step_status).collect(),
+            held: self.is_held(at),
         })
+    }
+
+    /// The object of that UID that has a machine in this epoch.
+    pub fn subject(&self, uid: &Uid) -> Option<&ObjectKey<P::Kind>> {
+        self.world.place(*self.subjects.get(uid)?).map(|place| &place.key)
     }
 
     /// Whether every feed has shown its first list in this epoch.
@@ -87,9 +85,19 @@ impl<P: Program> Engine<P> {
         (self.lanes.in_flight() as usize, self.lanes.waiting(), self.schedule.len())
     }
 
-    /// The number of objects that are held until a write was seen.
+    /// The number of objects that have to be seen again before anything rests on them.
     pub fn writes_awaited(&self) -> usize {
         self.barriers.len()
+    }
+}
+
+fn step_status<E>(step: &Step<E>) -> StepStatus {
+    StepStatus {
+        step: usize::from(step.step),
+        item: step.item.to_string(),
+        phase: phase_name(step),
+        attempts: step.attempt,
+        failure: step.failure.clone(),
     }
 }
 
@@ -100,11 +108,11 @@ fn wait_of(due: Due) -> Option<usize> {
     }
 }
 
-fn phase_name<E>(phase: &Phase<E>) -> &'static str {
-    match phase {
-        Phase::Queued { .. } => "queued",
-        Phase::InFlight { .. } => "inFlight",
-        Phase::Resting { .. } => "resting",
-        Phase::Done { .. } => "done",
+fn phase_name<E>(step: &Step<E>) -> &'static str {
+    match &step.activity {
+        Activity::Queued(_) => "queued",
+        Activity::InFlight { .. } => "inFlight",
+        Activity::Idle if step.failure.is_some() || step.done.is_none() => "resting",
+        Activity::Idle => "done",
     }
 }

@@ -54,7 +54,8 @@ fn without_flags_it_does_as_cert_manager() {
     assert_eq!(options.default_issuer_kind, "Issuer");
     assert_eq!(options.default_issuer_group, "cert-manager.io");
     assert!(!options.certificate_owner_ref && options.default_issuer_name.is_empty());
-    let limits = PemLimits { certificate: 36500, private_key: 13000, chain: 95000, bundle: 330_000 };
+    let limits =
+        PemLimits { certificate: 36500, private_key: 13000, chain: 95000, bundle: 330_000 };
     assert_eq!(options.pem_limits, limits);
     assert_eq!((options.minimum_backoff, options.maximum_backoff), (HOUR, HOUR * 32));
     assert_eq!(options.metrics_address.to_string(), "0.0.0.0:9402");
@@ -197,9 +198,11 @@ fn durations_are_gos() {
 fn timings_and_limits_that_contradict_each_other_are_refused() {
     let election = refused(&["--leader-election-renew-deadline=60s"]);
     assert_eq!(election, FlagError::Election(LeaseConfigError::Deadline));
-    assert!(options(&["--leader-elect=false", "--leader-election-renew-deadline=60s"])
-        .election
-        .is_none());
+    assert!(
+        options(&["--leader-elect=false", "--leader-election-renew-deadline=60s"])
+            .election
+            .is_none()
+    );
     let backoff = ["--certificate-request-minimum-backoff-duration=33h"];
     assert_eq!(refused(&backoff), FlagError::Backoff);
     let zero = options(&["--certificate-request-minimum-backoff-duration=0"]);

@@ -367,12 +367,7 @@ impl Kube {
 
 /// Counts a request; code 0 stands for no answer.
 fn count(verb: Verb, resource: &'static str, code: u16) {
-    let labels = [
-        ("verb", verb.name().to_owned()),
-        ("resource", resource.to_owned()),
-        ("code", code.to_string()),
-    ];
-    metrics::counter!("everleaf_api_requests_total", &labels).increment(1);
+    crate::metrics::api_request(verb.name(), resource, (code > 0).then_some(code));
 }
 
 fn page(mut answer: Value) -> Page {

@@ -25,7 +25,7 @@ struct Term {
 }
 
 impl Fence {
-    pub(super) fn new(lasts: Duration) -> Self {
+    pub(crate) fn new(lasts: Duration) -> Self {
         Self { term: Arc::default(), lasts: Some(lasts) }
     }
 
@@ -35,11 +35,11 @@ impl Fence {
     }
 
     /// Opens it, or keeps it open: the renewal was *sent* at `renewed`.
-    pub(super) fn open(&self, epoch: u64, renewed: Instant) {
+    pub(crate) fn open(&self, epoch: u64, renewed: Instant) {
         *self.lock() = Some(Term { epoch, renewed });
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.lock() = None;
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::election::{Election, Step, Write};
-use super::{Fence, JITTER_PERCENT, LeaseConfig, Leadership};
+use super::{Fence, JITTER_PERCENT, Leadership, LeaseConfig};
 
 /// A round is at most: write or read, read after a failed write, write again.
 const MAX_STEPS: usize = 4;

@@ -1,18 +1,20 @@
 //! The driver: the one task that owns the engine. It hands inputs in, lets ports perform what
 //! comes out, wakes the engine in time, records, and publishes what it sees.
 
+use super::explain::{self, Decision};
 use super::record::Recorder;
 use super::watch::{Watcher, feeds};
 use crate::edge::Projector;
 use crate::kube_api::Kube;
 use crate::lease::Leadership;
+use crate::metrics;
 use crate::ports::{KeyStore, Ports, Report, now};
 use everleaf_engine::{
-    Command, Delta, EffectId, Engine, Epoch, Input, ObjectKey, Outcome, Record, Timestamp, Wake,
+    Command, Delta, EffectId, Engine, Epoch, Input, Outcome, Program as _, Record, Timestamp, Wake,
 };
 use everleaf_nodes::{Everleaf, Facts, Kind};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Batches of deltas that may wait for the driver, of each feed together.
@@ -65,6 +67,8 @@ pub struct Parts {
     pub namespace: String,
     /// The journal, if one is kept.
     pub recorder: Option<Recorder>,
+    /// Where decisions are told.
+    pub told: broadcast::Sender<Decision>,
 }
 
 /// Owns the engine.
@@ -211,7 +215,7 @@ impl Driver {
         match back {
             Back::Effect(id, report, since) => {
                 self.observe(report.seen);
-                count_effect(&report.outcome, since);
+                self.count_effect(&id, &report.outcome, since);
                 log_failure(&id, &report.outcome);
                 self.handle(Input::Completed(id, report.outcome));
             }
@@ -230,9 +234,49 @@ impl Driver {
         while let Some(command) = self.parts.engine.poll_effect() {
             self.start(command);
         }
-        super::explain::log(&self.parts.engine, &record);
+        self.tell(&record);
         if let Some(input) = recorded {
             self.record(at, input, record);
+        }
+    }
+
+    fn count_effect(&self, id: &EffectId, outcome: &Outcome<Kind>, since: Timestamp) {
+        let ended = match outcome {
+            Outcome::Done { .. } => "done",
+            Outcome::Stale { .. } => "stale",
+            Outcome::Failed { .. } => "failed",
+        };
+        let (machine, step) = self.names_of(id);
+        let took = u64::try_from(now().since(since).max(0)).unwrap_or(0);
+        metrics::effect(step, ended, Duration::from_millis(took));
+        metrics::sync_call(machine.clone());
+        if ended == "failed" {
+            metrics::sync_error(machine);
+        }
+    }
+
+    /// The machine and the effect, as the plan names them.
+    fn names_of(&self, id: &EffectId) -> (String, String) {
+        let engine = &self.parts.engine;
+        let kind = engine.subject(&id.uid).map(|key| key.kind);
+        let machine = kind.and_then(|kind| engine.program().machine(kind));
+        match machine.map(|machine| &engine.program().plan().machines[machine]) {
+            Some(machine) => {
+                let step = machine.effects.get(usize::from(id.step));
+                let step = step.map(|effect| effect.name.clone()).unwrap_or_default();
+                (machine.name.clone(), step)
+            }
+            None => ("gone".to_owned(), "gone".to_owned()),
+        }
+    }
+
+    /// Says what was decided and why.
+    fn tell(&mut self, record: &Record) {
+        let decisions = explain::decisions(&self.parts.engine, record);
+        explain::log(&self.parts.engine, record, &decisions);
+        for decision in decisions {
+            // Nobody has to listen.
+            let _ = self.parts.told.send(decision);
         }
     }
 
@@ -309,25 +353,8 @@ async fn next_deltas(
     }
 }
 
-fn count_effect(outcome: &Outcome<Kind>, since: Timestamp) {
-    let ended = match outcome {
-        Outcome::Done { .. } => "done",
-        Outcome::Stale { .. } => "stale",
-        Outcome::Failed { .. } => "failed",
-    };
-    metrics::counter!("everleaf_effects_total", "outcome" => ended).increment(1);
-    let seconds = now().since(since).max(0) as f64 / 1000.0;
-    metrics::histogram!("everleaf_effect_duration_seconds").record(seconds);
-}
-
 fn log_failure(id: &EffectId, outcome: &Outcome<Kind>) {
     if let Outcome::Failed { class, reason, message, .. } = outcome {
         tracing::warn!(effect = %id, ?class, reason, message, "an effect failed");
     }
-}
-
-/// The key of the object that an effect belongs to, for people.
-pub fn subject_of(engine: &Engine<Everleaf>, uid: &str) -> Option<ObjectKey<Kind>> {
-    let mut objects = engine.world().iter();
-    objects.find(|(_, object)| *object.uid == *uid).map(|(key, _)| key.clone())
 }

@@ -11,13 +11,14 @@ use crate::kube_api::Kube;
 use crate::lease::Leadership;
 use crate::ports::{Events, Fence, KeyStore, Ports};
 pub use driver::{Driver, Inspection, Parts, Turn};
+pub use explain::{Decision, effect_name};
 use everleaf_engine::journal::Header;
 use everleaf_engine::{Config, Engine, Program};
 use everleaf_nodes::{Everleaf, Options};
 pub use record::Recorder;
 pub use samples::sample;
 use std::path::PathBuf;
-use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio::sync::{broadcast, mpsc, watch as tokio_watch};
 use tokio::task::JoinHandle;
 pub use watch::{Feed, Watcher, feeds};
 
@@ -45,6 +46,8 @@ pub struct Running {
     pub turn: tokio_watch::Receiver<Turn>,
     /// Questions to the engine, answered between two turns.
     pub inspections: mpsc::Sender<Inspection>,
+    /// Every decision, in words; who is slow misses some.
+    pub decisions: broadcast::Sender<Decision>,
     stop: tokio_watch::Sender<bool>,
     driver: JoinHandle<()>,
     events: JoinHandle<()>,
@@ -52,6 +55,8 @@ pub struct Running {
 
 /// Questions that may wait for the driver.
 const INSPECTIONS_WAITING: usize = 16;
+/// Decisions that a listener may be behind.
+const DECISIONS_KEPT: usize = 1024;
 
 /// Starts an operator; it acts whenever it leads.
 ///
@@ -76,13 +81,15 @@ pub fn start(
     let recorder =
         setup.record.map(|directory| Recorder::new(&directory, header, &engine)).transpose()?;
     let (projector, namespace) = (setup.projector, setup.namespace);
-    let parts = Parts { engine, kube, projector, ports, keys, namespace, recorder };
+    let (decisions, _) = broadcast::channel(DECISIONS_KEPT);
+    let told = decisions.clone();
+    let parts = Parts { engine, kube, projector, ports, keys, namespace, recorder, told };
     let (driver, turn) = Driver::new(parts);
     let (stop, stopped) = tokio_watch::channel(false);
     let (inspections, asked) = mpsc::channel(INSPECTIONS_WAITING);
     let driver = tokio::spawn(driver.run(leadership, stopped, asked));
     let events = tokio::spawn(writer.run());
-    Ok(Running { turn, inspections, stop, driver, events })
+    Ok(Running { turn, inspections, decisions, stop, driver, events })
 }
 
 impl Running {

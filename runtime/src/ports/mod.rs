@@ -10,12 +10,12 @@ mod requests;
 mod secrets;
 mod sign;
 
-use crate::edge::{Projector, meta_of, version};
+use crate::edge::{Projector, feed_of, meta_of, version};
 use crate::kube_api::{ApiError, Kube};
 use cache::Cache;
 pub use events::{EventWriter, Events};
 use everleaf_engine::{Delta, EffectId, FailureClass, ObjectKey, Outcome, Timestamp, Written};
-use everleaf_nodes::{Base, Do, Effect, Facts, Kind};
+use everleaf_nodes::{Base, Do, Effect, Facts, Kind, feed};
 pub use keys::KeyStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -169,9 +169,9 @@ impl Ports {
             Ok(object) if object.pointer("/metadata/deletionTimestamp").is_some() => {
                 Ok(self.saw(key.kind, &object, Vec::new()))
             }
-            Ok(_) => Ok(Report::done(vec![Delta::Absent { key: key.clone() }], Vec::new())),
+            Ok(_) => Ok(Report::done(vec![gone(key, base)], Vec::new())),
             Err(error) if error.is_absent() => {
-                Ok(Report::done(vec![Delta::Absent { key: key.clone() }], Vec::new()))
+                Ok(Report::done(vec![gone(key, base)], Vec::new()))
             }
             Err(error) => Err(undone(&error, std::slice::from_ref(key))),
         }
@@ -190,6 +190,16 @@ impl Ports {
     fn seen_live(&self, kind: Kind, object: &Value) -> Result<Delta<Kind, Facts>, String> {
         self.projector.read(kind, object).map(|read| read.live()).map_err(|e| e.to_string())
     }
+}
+
+/// What was deleted under a precondition is gone, whatever a watch says later. The only Secrets
+/// that are deleted are next private keys, which carry the label.
+fn gone(key: &ObjectKey<Kind>, base: &Base) -> Delta<Kind, Facts> {
+    let feed = match key.kind {
+        Kind::Secret => feed::LABELLED_SECRETS,
+        kind => feed_of(kind, &Default::default()),
+    };
+    Delta::Deleted { feed, key: key.clone(), uid: base.uid.clone() }
 }
 
 /// A failed request as an outcome. A conflict or an unknown outcome leads to live reads.

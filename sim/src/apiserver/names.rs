@@ -196,8 +196,20 @@ fn owner_faults(meta: &Value, out: &mut Vec<Cause>) {
             name(one),
             name(two)
         );
-        out.push(Cause::invalid("metadata.ownerReferences", &meta["ownerReferences"], &why));
+        let shown: Vec<String> = owners.iter().map(go_owner).collect();
+        let text = format!("Invalid value: [{}]: {why}", shown.join(","));
+        out.push(Cause::new("FieldValueInvalid", "metadata.ownerReferences", text));
     }
+}
+
+/// An owner reference with its fields in the order of the Go struct.
+fn go_owner(owner: &Value) -> String {
+    let order = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let pairs = order.iter().filter_map(|name| {
+        let value = owner.get(name)?;
+        Some(format!("\"{name}\":{value}"))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

@@ -195,8 +195,14 @@ impl ApiServer {
             time: &time,
         };
         let force = req.options.force == Some(true);
+        let before = existing.as_deref().map(|existing| {
+            let mut out = existing.clone();
+            reset(def, &mut out, None, &req.subresource);
+            out
+        });
+        let what = sent_as(def, req);
         let mut object =
-            fields::apply(&def.schema, live, &config, &writer, force, &sent_as(def, req))?;
+            fields::apply(&def.schema, live, &config, before.as_ref(), &writer, force, &what)?;
         decode::finish(def, &mut object)?;
         match existing {
             Some(existing) => self.replace(now, def, req, &existing, object, true),

@@ -1,6 +1,6 @@
 //! What happened in a run, as the invariants are told.
 
-use everleaf_engine::{EffectId, Move, ObjectKey, Outcome, Timestamp};
+use everleaf_engine::{EffectId, Epoch, Move, ObjectKey, Outcome, Timestamp};
 use everleaf_nodes::facts::Kind;
 use everleaf_nodes::{Effect, effect};
 use serde_json::Value;
@@ -30,6 +30,8 @@ pub struct Order {
     pub id: EffectId,
     /// What is to be done.
     pub effect: Effect,
+    /// Under which epoch it was started.
+    pub epoch: Option<Epoch>,
 }
 
 /// A change of a stored object.
@@ -87,6 +89,15 @@ pub enum Event {
         order: Arc<Order>,
         /// What it found.
         object: Arc<Value>,
+    },
+    /// A replica signs with a CA's key.
+    Signed {
+        /// Which replica.
+        replica: usize,
+        /// For which effect.
+        order: Arc<Order>,
+        /// The Secret that holds the key.
+        secret: ObjectKey<Kind>,
     },
     /// A replica wrote an Event.
     Said {

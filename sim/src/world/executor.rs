@@ -15,6 +15,7 @@ use super::{Action, World};
 use crate::apiserver::{Request, Response};
 use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Timestamp, Written};
 use everleaf_nodes::facts::{Facts, Kind};
+use everleaf_nodes::effect::KeyPlace;
 use everleaf_nodes::{Base, Do, Event as Said, effect};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -74,6 +75,9 @@ pub(super) fn written(key: ObjectKey<Kind>, object: &Value) -> Written<Kind> {
 impl World {
     /// Performs an effect, now, and sends its outcome on its way.
     pub(super) fn perform(&mut self, at: usize, order: Arc<Order>) {
+        if self.replicas[at].leads != order.epoch && self.config.mutant != Mutant::LeadsForever {
+            return; // A port looks at the Lease before it sends.
+        }
         let mut job = Job { at, order: order.clone(), seen: Vec::new() };
         self.counts.performed += 1;
         let done = self.carry_out(&mut job);
@@ -115,13 +119,26 @@ impl World {
         }
         let id = order.id.clone();
         let told = outcome.clone();
-        self.emitted.push(Event::Completed { replica: at, order, outcome });
+        self.emitted.push(Event::Completed { replica: at, order: order.clone(), outcome });
+        let stored = matches!(told, Outcome::Done { .. });
         self.input(at, Input::Completed(id, told));
+        // A key that was stored is forgotten, but not before the engine knows of the write.
+        if let Do::Store(store) = &order.effect.action
+            && stored
+            && store.key == KeyPlace::Memory
+        {
+            let effect = &order.effect;
+            let id = (effect.subject.namespace.clone(), effect.base.uid.clone());
+            self.forget_key(at, &id, &store.fingerprint);
+        }
     }
 
     fn say(&mut self, at: usize, subject: &ObjectKey<Kind>, events: &[Said]) {
         for event in events {
-            let event: effect::Event = event.clone();
+            let mut event: effect::Event = event.clone();
+            if self.config.mutant == Mutant::TellsKeys {
+                event.message = format!("{}: {}", event.message, super::material::CANARY).into();
+            }
             self.emitted.push(Event::Said { replica: at, subject: subject.clone(), event });
         }
     }
@@ -344,6 +361,9 @@ impl World {
         }
         if matches!(actor, Actor::Replica(_)) {
             self.counts.writes += 1;
+        }
+        if kind == Kind::CertificateRequest && let Some(object) = &after {
+            self.others_notice(object);
         }
         let order = order.cloned();
         self.emitted.push(Event::Wrote(Wrote { actor, order, kind, before, after, status }));

@@ -21,11 +21,11 @@ mod users;
 use crate::apiserver::ApiServer;
 use config::{Config, HOUR, Mutant};
 use event::{Actor, Event, Order};
-use everleaf_engine::{EffectId, Epoch, Input, ObjectKey, Timestamp};
+use everleaf_engine::{Epoch, Input, ObjectKey, Timestamp};
 use everleaf_nodes::Everleaf;
 use everleaf_nodes::facts::Kind;
 pub use mutant::OPERATOR_NAMESPACE;
-pub use replica::Replica;
+pub use replica::{Pages, Replica};
 use rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -104,8 +104,6 @@ pub struct Counts {
     pub keys: u64,
     /// Certificates that were signed.
     pub serials: u64,
-    /// Which Secret each signature was made with.
-    pub foreign_signers: Vec<(EffectId, ObjectKey<Kind>)>,
 }
 
 /// A cluster and everybody in it.
@@ -124,6 +122,10 @@ pub struct World {
     pub faulty: bool,
     /// What was counted.
     pub counts: Counts,
+    /// The journals of processes that are no more.
+    pub journals: Vec<Pages>,
+    /// When the last fault ended; `None` while any may still strike.
+    pub healed_at: Option<i64>,
     /// The last lines of the log.
     pub log: VecDeque<String>,
     pub(crate) emitted: Vec<Event>,
@@ -149,6 +151,8 @@ impl World {
             holder: None,
             faulty: config.faulty_ms > 0,
             counts: Counts::default(),
+            journals: Vec::new(),
+            healed_at: (config.faulty_ms == 0).then_some(START),
             log: VecDeque::new(),
             emitted: Vec::new(),
             program: mutant::program(&config),

@@ -13,7 +13,9 @@ use everleaf_engine::{
 };
 use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::{Everleaf, feed};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the engine of a simulation is told.
@@ -21,6 +23,28 @@ pub type In = Input<Kind, Facts>;
 
 /// The namespace of a Certificate, and its UID.
 pub type KeyId = (Arc<str>, Arc<str>);
+
+/// The bytes of a journal, to be read while it is written.
+#[derive(Clone, Default)]
+pub struct Pages(Rc<RefCell<Vec<u8>>>);
+
+impl Pages {
+    /// The bytes so far.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.borrow().clone()
+    }
+}
+
+impl std::io::Write for Pages {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 /// One process after the other under one identity.
 pub struct Replica {
@@ -36,8 +60,8 @@ pub struct Replica {
     pub offset: i64,
     /// Until then, nothing happens in it.
     pub paused_until: i64,
-    /// When it slept last, how long; the driver has not noticed yet.
-    pub slept: i64,
+    /// How far its clock jumped, in milliseconds; the driver has not noticed yet.
+    pub jumped: i64,
     /// The keys in its memory.
     pub keys: BTreeMap<KeyId, SymKey>,
     /// The versions of objects that its writes were acknowledged with.
@@ -45,7 +69,9 @@ pub struct Replica {
     /// Which feeds were really listed in this epoch.
     pub listed: [bool; 8],
     /// The inputs since the process began.
-    pub journal: Option<Writer<Vec<u8>>>,
+    pub journal: Option<Writer<Pages>>,
+    /// What the journal holds.
+    pub pages: Pages,
     pub(super) cursors: Vec<Cursor>,
     pub(super) contents: BTreeMap<Uid, (u64, Facts)>,
     pub(super) wake: Option<(i64, u64)>,
@@ -61,8 +87,9 @@ impl Replica {
             config,
             serde_json::to_value(&program.options).unwrap_or_default(),
         );
+        let pages = Pages::default();
         // Writing to memory does not fail.
-        let journal = journal.then(|| Writer::new(Vec::new(), &header).ok()).flatten();
+        let journal = journal.then(|| Writer::new(pages.clone(), &header).ok()).flatten();
         Self {
             engine: Engine::new(program.clone(), config),
             life,
@@ -70,11 +97,12 @@ impl Replica {
             leads: None,
             offset: 0,
             paused_until: 0,
-            slept: 0,
+            jumped: 0,
             keys: BTreeMap::new(),
             acked: BTreeMap::new(),
             listed: [false; 8],
             journal,
+            pages,
             cursors: (0..super::project::SOURCES.len()).map(|_| Cursor::default()).collect(),
             contents: BTreeMap::new(),
             wake: None,
@@ -92,11 +120,14 @@ impl Replica {
 impl World {
     /// Gives an input to a replica's engine and sets off what it asks for.
     pub(super) fn input(&mut self, at: usize, input: In) {
-        let now = self.now;
-        let replica = &mut self.replicas[at];
-        if !replica.alive {
+        if !self.replicas[at].alive {
             return;
         }
+        if self.replicas[at].jumped != 0 {
+            self.notice_clock(at);
+        }
+        let now = self.now;
+        let replica = &mut self.replicas[at];
         let clock = replica.clock(now);
         let kept = replica.journal.is_some().then(|| input.clone());
         let record = replica.engine.handle(clock, input);
@@ -121,7 +152,8 @@ impl World {
             let life = self.replicas[at].life;
             match command {
                 Command::Perform(id, effect) => {
-                    let order = Arc::new(Order { id, effect });
+                    let epoch = self.replicas[at].engine.epoch();
+                    let order = Arc::new(Order { id, effect, epoch });
                     self.note(format_args!("r{at} starts {:?}", order.effect.action));
                     self.counts.started += 1;
                     self.emitted.push(Event::Started { replica: at, order: order.clone() });
@@ -188,6 +220,13 @@ impl World {
             (None, None) => return,
         };
         self.input(at, Input::Observed(delta));
+    }
+
+    /// Takes a key out of a replica's memory, if it is still that one.
+    pub(super) fn forget_key(&mut self, at: usize, id: &KeyId, fingerprint: &str) {
+        if self.replicas[at].keys.get(id).is_some_and(|key| *key.fp == *fingerprint) {
+            self.remember_key(at, id, None);
+        }
     }
 
     /// Tells the engine of every key in memory.

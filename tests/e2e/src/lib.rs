@@ -1,1 +1,30 @@
-//! Suites against a real kube-apiserver, named by KUBECONFIG.
+//! What the end-to-end suite in `tests/` is written with: a namespace of a real cluster for each
+//! scenario, operators as real processes, waits on conditions, and `openssl` as a second opinion.
+//!
+//! Nothing here knows how the operator works; it sees the API server, processes and files. Being
+//! test code, it panics with what it saw where something is not as it should be.
+
+// A test's expectation that does not hold is a panic with a reason.
+#![allow(clippy::missing_panics_doc)]
+
+mod account;
+mod audit;
+mod cluster;
+mod history;
+mod objects;
+mod openssl;
+mod operator;
+mod scenario;
+mod wait;
+mod world;
+
+pub use account::{ServiceAccount, everything, rule};
+pub use audit::{Audit, Write};
+pub use cluster::{Cluster, TEST_MANAGER};
+pub use history::History;
+pub use objects::{condition, data, has_condition, name_of, rfc3339, text, uid_of};
+pub use openssl::OpenSsl;
+pub use operator::{Operator, binary};
+pub use scenario::{Scope, scenario, skip, variable};
+pub use wait::eventually;
+pub use world::World;

@@ -94,19 +94,21 @@ fn chosen_owners<'a>(old: &'a Value, new: &'a Value, writer: &Writer<'_>) -> &'a
 }
 
 /// Lays `config` over `live` as `writer`. `live` is an object without fields for a create;
-/// `what` names the object in the error of a config that does not fit the schema.
+/// `before` is what this endpoint may touch of an object that is there already; `what` names the
+/// object in the error of a config that does not fit the schema.
 pub(crate) fn apply(
     schema: &Schema,
     live: &Value,
     config: &Value,
+    before: Option<&Value>,
     writer: &Writer<'_>,
     force: bool,
     what: &str,
 ) -> Result<Value, ApiError> {
     check_typed(schema, config, what)?;
     let mut owners = read(&live["metadata"]["managedFields"]);
-    if owners.is_empty() && exists(live) {
-        owners.extend(before_first_apply(schema, live, writer));
+    if let Some(before) = before.filter(|_| owners.is_empty()) {
+        owners.extend([before_first_apply(schema, before, writer)]);
     }
     let me = writer.owner("Apply");
     let mut mine = typed::to_set(Some(schema), config);

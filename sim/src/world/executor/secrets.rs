@@ -160,12 +160,7 @@ impl World {
         if request["status"]["ca"].is_string() {
             data["ca.crt"] = request["status"]["ca"].clone();
         }
-        let wrote = self.apply(job, &target, existing.as_deref(), data, &store.annotations)?;
-        if store.key == KeyPlace::Memory {
-            let id = job.key_id(&owner);
-            self.remember_key(job.at, &id, None);
-        }
-        Ok(wrote)
+        self.apply(job, &target, existing.as_deref(), data, &store.annotations)
     }
 
     fn check_target(

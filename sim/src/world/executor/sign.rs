@@ -2,6 +2,7 @@
 
 use super::super::World;
 use super::super::config::Mutant;
+use super::super::event::Event;
 use super::super::material::{self, SymCert, SymCsr};
 use super::super::mutant::OPERATOR_NAMESPACE;
 use super::super::project;
@@ -49,11 +50,11 @@ impl World {
             SignWith::Ca { secret, base } => {
                 let found = if self.config.mutant == Mutant::CrossesTenants {
                     let other = ObjectKey::new(Kind::Secret, OPERATOR_NAMESPACE, "cluster-pair");
-                    self.counts.foreign_signers.push((job.order.id.clone(), other.clone()));
+                    self.signed_with(job, &other);
                     let found = self.fetch(job, &other)?;
                     found.ok_or_else(|| super::stale(other))?
                 } else {
-                    self.counts.foreign_signers.push((job.order.id.clone(), secret.clone()));
+                    self.signed_with(job, secret);
                     self.fetch_base(job, secret, base)?
                 };
                 Ok(Signer { chain: material::chain_of(&found) })
@@ -64,6 +65,11 @@ impl World {
                 Ok(Signer { chain: Vec::new() })
             }
         }
+    }
+
+    fn signed_with(&mut self, job: &Job, secret: &ObjectKey<Kind>) {
+        let (replica, order) = (job.at, job.order.clone());
+        self.emitted.push(Event::Signed { replica, order, secret: secret.clone() });
     }
 
     fn issue(&mut self, csr: &SymCsr, sign: &Sign, signer: &Signer) -> Vec<SymCert> {

@@ -1,0 +1,150 @@
+//! `everleaf operator`: the controller in a cluster, or beside one.
+
+use super::Failure;
+use super::observe::Observability;
+use crate::edge::Projector;
+use crate::flags::{Controller, OperatorFlags, Options as Flags};
+use crate::lease::{self, LeaseHandle};
+use crate::operator::{self, Setup};
+use everleaf_engine::Config;
+use everleaf_nodes::Options;
+use everleaf_pki::Limits;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Effects in flight for each of cert-manager's workers: an effect mostly waits for the API
+/// server, where a worker of cert-manager's also decides.
+const EFFECTS_A_WORKER: u32 = 32;
+
+/// A client from a kubeconfig, or from what is around us.
+///
+/// # Errors
+/// [`Failure::Usage`] for a kubeconfig that cannot be used, with its name.
+pub async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client, Failure> {
+    configured(kubeconfig, None).await
+}
+
+async fn configured(
+    kubeconfig: Option<&Path>,
+    master: Option<&str>,
+) -> Result<kube::Client, Failure> {
+    let usage = |message: String| Failure::Usage(message);
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let named = |error| usage(format!("{}: {error}", path.display()));
+            let read = Kubeconfig::read_from(path).map_err(named)?;
+            let options = KubeConfigOptions::default();
+            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(named)?
+        }
+        None => kube::Config::infer().await.map_err(|error| {
+            usage(format!("no API server is known: {error}; give --kubeconfig FILE"))
+        })?,
+    };
+    if let Some(master) = master {
+        config.cluster_url = master
+            .parse()
+            .map_err(|error| usage(format!("--master {master:?}: {error}; give a URL")))?;
+    }
+    // Watches are silent for minutes; each call has its own bound.
+    config.read_timeout = Some(Duration::from_secs(300));
+    kube::Client::try_from(config).map_err(|error| usage(error.to_string()))
+}
+
+/// What decisions depend on, as the flags say.
+fn options(flags: &Flags) -> Options {
+    let arcs = |values: &[String]| values.iter().map(|value| value.as_str().into()).collect();
+    Options {
+        cluster_resource_namespace: flags.cluster_resource_namespace.as_str().into(),
+        approve: flags.controllers.has(Controller::RequestsApprover),
+        certificate_owner_ref: flags.certificate_owner_ref,
+        auto_certificate_annotations: arcs(&flags.auto_certificate_annotations),
+        extra_certificate_annotations: arcs(&flags.extra_certificate_annotations),
+        default_issuer_name: flags.default_issuer_name.as_str().into(),
+        default_issuer_kind: flags.default_issuer_kind.as_str().into(),
+        default_issuer_group: flags.default_issuer_group.as_str().into(),
+        minimum_backoff_ms: Some(millis(flags.minimum_backoff)),
+        maximum_backoff_ms: Some(millis(flags.maximum_backoff)),
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn limits(flags: &Flags) -> Limits {
+    let bytes = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    Limits {
+        certificate: bytes(flags.pem_limits.certificate),
+        key: bytes(flags.pem_limits.private_key),
+        chain: bytes(flags.pem_limits.chain),
+        bundle: bytes(flags.pem_limits.bundle),
+    }
+}
+
+fn config(flags: &Flags) -> Config {
+    let workers = u32::try_from(flags.concurrent_workers).unwrap_or(u32::MAX);
+    let effects = workers.saturating_mul(EFFECTS_A_WORKER);
+    Config {
+        effects_in_flight: effects,
+        effects_in_flight_per_lane: (effects / 2).max(1),
+        ..Config::default()
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Failure::Usage`] for flags that cannot be used; [`Failure::Failed`] if it cannot start.
+pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
+    let checked = flags.options().map_err(|error| Failure::Usage(error.to_string()))?;
+    crate::logging::init(checked.log_format, checked.verbosity)
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    for ignored in flags.ignored() {
+        tracing::warn!(flag = ignored.name, "{ignored}");
+    }
+    let client = configured(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
+    let lease = elect(&checked, client.clone())?;
+    let fence = lease.fence();
+    let served = Observability::start(&checked, &fence).await?;
+    let setup = Setup {
+        client,
+        options: options(&checked),
+        config: config(&checked),
+        projector: Projector::new(checked.copied_annotations.clone(), limits(&checked)),
+        namespace: checked.namespace.clone().unwrap_or_default(),
+        record: checked.record.clone(),
+        fence: Arc::new(move || fence.may_act(tokio::time::Instant::now())),
+    };
+    let running = operator::start(setup, lease.leadership())
+        .map_err(|error| Failure::Usage(format!("--record: {error}")))?;
+    let observing = served.observe(&running);
+    stopped().await;
+    observing.abort();
+    running.stop().await;
+    lease.release().await;
+    served.stop().await;
+    Ok(())
+}
+
+fn elect(flags: &Flags, client: kube::Client) -> Result<LeaseHandle, Failure> {
+    match &flags.election {
+        None => Ok(lease::unelected()),
+        Some(election) => lease::start(client, election.lease(lease::identity()))
+            .map_err(|error| Failure::Usage(error.to_string())),
+    }
+}
+
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

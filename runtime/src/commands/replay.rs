@@ -1,0 +1,290 @@
+//! `everleaf replay`: the engine again over a recorded log, and the history that watch streams
+//! tell.
+
+use super::input::{self, Shown};
+use super::{Failure, print};
+use crate::edge::{Projector, meta_of, version};
+use crate::kube_api::resource;
+use clap::Args;
+use everleaf_api::names::CopiedAnnotations;
+use everleaf_engine::journal::{ReadError, Reader};
+use everleaf_engine::replay::{Difference, Divergence, Report, replay};
+use everleaf_engine::{Config, Delta, Engine, Input, Move, Program, Timestamp, Uid};
+use everleaf_nodes::effect::rfc3339;
+use everleaf_nodes::{Everleaf, Facts, Kind, Options};
+use everleaf_pki::Limits;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `everleaf replay`.
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// Journals that `operator --record` wrote, or directories of such; or files that
+    /// `kubectl get -o json`, with or without `--watch --output-watch-events`, wrote.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Only the summary, not every decision.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Replays.
+///
+/// # Errors
+/// [`Failure::Usage`] for what cannot be read; [`Failure::Failed`] for a divergence.
+pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    let mut streams = Vec::new();
+    let mut diverged = false;
+    for path in &args.paths {
+        let extension = if holds_journals(path) { "jsonl" } else { "json" };
+        for file in input::files(path, extension)? {
+            if is_journal(&file)? {
+                diverged |= replay_journal(&file, args.quiet)?;
+            } else {
+                let text = input::read(&file)?;
+                streams.extend(input::shown(&file, &text)?);
+            }
+        }
+    }
+    if !streams.is_empty() {
+        tell(streams, args.quiet);
+    }
+    if diverged { Err(Failure::Failed("this build decides differently".to_owned())) } else { Ok(()) }
+}
+
+fn holds_journals(path: &Path) -> bool {
+    path.is_dir() && input::files(path, "jsonl").is_ok()
+}
+
+fn is_journal(path: &Path) -> Result<bool, Failure> {
+    let fault = |error: std::io::Error| Failure::Usage(format!("{}: {error}", path.display()));
+    let mut first = Vec::new();
+    let mut file = std::io::Read::take(BufReader::new(File::open(path).map_err(fault)?), 4096);
+    file.read_until(b'\n', &mut first).map_err(fault)?;
+    Ok(first.starts_with(b"{\"journal\":"))
+}
+
+fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
+    let fault = |error: ReadError| Failure::Usage(format!("{}: {error}", path.display()));
+    let file = File::open(path)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file)).map_err(fault)?;
+    let options: Options = serde_json::from_value(reader.header().program.clone())
+        .map_err(|error| Failure::Usage(format!("{}:1: options: {error}", path.display())))?;
+    let mut names = BTreeMap::new();
+    let report = replay(&mut reader, Everleaf::new(options), |step, record, engine| {
+        if quiet {
+            return;
+        }
+        remember_name(&mut names, &step.input);
+        for taken in &record.moves {
+            print(&told_move(engine, &names, step.at, taken));
+        }
+    });
+    let report = report.map_err(fault)?;
+    print(&summary(path, &report));
+    Ok(report.divergence.is_some())
+}
+
+/// UIDs and the objects that they belong to, as people know them.
+type Names = BTreeMap<Uid, String>;
+
+fn remember_name(names: &mut Names, input: &Input<Kind, Facts>) {
+    if let Input::Observed(Delta::Applied { key, uid, .. }) = input {
+        names.entry(uid.clone()).or_insert_with(|| key.to_string());
+    }
+}
+
+fn told_move(
+    engine: &Engine<Everleaf>,
+    names: &Names,
+    at: Timestamp,
+    taken: &Move,
+) -> String {
+    let machine = &engine.program().plan().machines[usize::from(taken.machine)];
+    let state = |index: u8| machine.states[usize::from(index)].name.as_str();
+    let object = names.get(&taken.uid).map_or(&*taken.uid, String::as_str);
+    let why = match &taken.path {
+        Some(path) => {
+            let edges = path.iter().map(|edge| machine.edges[usize::from(*edge)].why.as_str());
+            edges.collect::<Vec<_>>().join("; then ")
+        }
+        None => "the plan does not explain it".to_owned(),
+    };
+    let (from, to) = (state(taken.from), state(taken.to));
+    format!("{} {object}: {from} -> {to} ({why})\n", rfc3339(at))
+}
+
+fn summary(path: &Path, report: &Report) -> String {
+    let Report { inputs, effects, moves, .. } = report;
+    let mut text = format!(
+        "{}: {inputs} inputs, {effects} effects, {moves} moves",
+        path.display()
+    );
+    if !report.same_plan {
+        text.push_str("; recorded under another plan, so digests are not compared");
+    }
+    if report.torn {
+        text.push_str("; the last line is torn and was left out");
+    }
+    match &report.divergence {
+        None => text.push_str("; 0 divergences\n"),
+        Some(divergence) => text.push_str(&diverges(divergence)),
+    }
+    text
+}
+
+fn diverges(Divergence { line, seq, what }: &Divergence) -> String {
+    let what = match what {
+        Difference::Effects { recorded, replayed } => {
+            format!("effects differ:\n  recorded {recorded:?}\n  replayed {replayed:?}")
+        }
+        Difference::Moves { recorded, replayed } => {
+            format!("moves differ:\n  recorded {recorded:?}\n  replayed {replayed:?}")
+        }
+        Difference::Waits { recorded, replayed } => {
+            format!("waits differ: recorded {recorded:?}, replayed {replayed:?}")
+        }
+        Difference::State => "the state differs".to_owned(),
+        Difference::Sequence { expected } => format!("input {expected} was expected"),
+    };
+    format!("\n  diverges at line {line} (input {seq}): {what}\n")
+}
+
+/// Tells the history of watch streams, in the order in which the API server wrote it.
+fn tell(mut shown: Vec<Shown>, quiet: bool) {
+    shown.sort_by_key(|shown| version(&meta_of(&shown.object)));
+    let projector = Projector::new(CopiedAnnotations::default(), Limits::default());
+    let mut history = History::new();
+    let mut unread = 0;
+    for Shown { event, object } in &shown {
+        match kind_of(object) {
+            Some(kind) => history.observe(&projector, kind, event, object, quiet),
+            None => {
+                history.note_event(object, quiet);
+                unread += usize::from(object["kind"] != "Event");
+            }
+        }
+    }
+    let History { engine, moves, .. } = &history;
+    print(&format!(
+        "{} observations, {moves} moves, {} objects left, {unread} of other kinds\n",
+        shown.len(),
+        engine.world().len()
+    ));
+}
+
+fn kind_of(object: &Value) -> Option<Kind> {
+    let name = object.get("kind").and_then(Value::as_str)?;
+    let kind = Kind::of_name(name).filter(|kind| *kind != Kind::Key)?;
+    (object.get("apiVersion").and_then(Value::as_str)? == resource(kind).api_version)
+        .then_some(kind)
+}
+
+/// An engine that only looks: it follows what others did.
+struct History {
+    engine: Engine<Everleaf>,
+    names: Names,
+    said: BTreeMap<Uid, String>,
+    now: Timestamp,
+    moves: u64,
+}
+
+impl History {
+    fn new() -> Self {
+        let mut engine = Engine::new(Everleaf::new(Options::default()), Config::default());
+        for feed in 0..engine.program().feeds().len() {
+            let feed = feed as u8;
+            let begin = Delta::ListBegin { feed };
+            engine.handle(Timestamp::default(), Input::Observed(begin));
+            engine.handle(Timestamp::default(), Input::Observed(Delta::ListEnd { feed, rv: 0 }));
+        }
+        let (names, said) = (Names::new(), BTreeMap::new());
+        Self { engine, names, said, now: Timestamp::default(), moves: 0 }
+    }
+
+    fn observe(
+        &mut self,
+        projector: &Projector,
+        kind: Kind,
+        event: &str,
+        object: &Value,
+        quiet: bool,
+    ) {
+        let read = match projector.read(kind, object) {
+            Ok(read) => read,
+            Err(error) => return print(&format!("left out: {error}\n")),
+        };
+        // The stream has no clock of its own; the latest time in the object is a lower bound.
+        self.now = self.now.max(latest_time(object));
+        let (key, uid) = (read.key.clone(), read.uid.clone());
+        self.names.entry(uid.clone()).or_insert_with(|| key.to_string());
+        let delta = match event {
+            "DELETED" => Delta::Deleted { feed: read.feed, key: key.clone(), uid: uid.clone() },
+            _ => read.watched(),
+        };
+        let record = self.engine.handle(self.now, Input::Observed(delta));
+        self.moves += record.moves.len() as u64;
+        if quiet {
+            return;
+        }
+        let line = format!("{} {key}: {}", rfc3339(self.now), said_of(event, object));
+        if self.said.insert(uid, line.clone()).as_ref() != Some(&line) {
+            print(&format!("{line}\n"));
+        }
+        for taken in &record.moves {
+            print(&format!("  {}", told_move(&self.engine, &self.names, self.now, taken)));
+        }
+    }
+
+    /// Events of the recorded controllers are part of the story.
+    fn note_event(&mut self, object: &Value, quiet: bool) {
+        if quiet || object["kind"] != "Event" {
+            return;
+        }
+        let about = &object["involvedObject"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        print(&format!(
+            "{} {}/{}/{}: Event {}: {}\n",
+            rfc3339(self.now.max(latest_time(object))),
+            text(&about["kind"]),
+            text(&about["namespace"]),
+            text(&about["name"]),
+            text(&object["reason"]),
+            text(&object["message"]),
+        ));
+    }
+}
+
+/// What an object says of itself: its conditions.
+fn said_of(event: &str, object: &Value) -> String {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let said = conditions.into_iter().flatten().map(|condition| {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default();
+        format!("{}={} {}: {}", text("type"), text("status"), text("reason"), text("message"))
+    });
+    let said: Vec<String> = said.collect();
+    let event = event.to_lowercase();
+    if said.is_empty() { event } else { format!("{event}; {}", said.join(" | ")) }
+}
+
+/// The latest instant that an object names as past: creation, writes, transitions.
+fn latest_time(object: &Value) -> Timestamp {
+    let mut latest = 0;
+    let mut note = |value: Option<&Value>| {
+        let text = value.and_then(Value::as_str).unwrap_or_default();
+        if let Ok(time) = text.parse::<everleaf_api::Time>() {
+            latest = latest.max(time.unix());
+        }
+    };
+    note(object.pointer("/metadata/creationTimestamp"));
+    note(object.get("lastTimestamp"));
+    let fields = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    fields.into_iter().flatten().for_each(|entry| note(entry.get("time")));
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().for_each(|c| note(c.get("lastTransitionTime")));
+    Timestamp::from_seconds(latest)
+}

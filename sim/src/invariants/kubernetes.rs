@@ -1,0 +1,262 @@
+//! I24 to I27: reading, leading, and writing statuses.
+
+use super::model;
+use super::Invariant;
+use crate::world::World;
+use crate::world::event::{Actor, Event, Order, Wrote};
+use crate::world::project;
+use everleaf_engine::{ObjectKey, Program as _};
+use everleaf_nodes::effect::SignWith;
+use everleaf_nodes::facts::Kind;
+use everleaf_nodes::{Base, Do};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+pub(super) fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(Fence),
+        Box::<OldRevisions>::default(),
+        Box::new(Synced),
+        Box::new(Barrier),
+        Box::new(ReadAgain),
+        Box::<Status>::default(),
+    ]
+}
+
+/// The versions of objects that an effect rests on.
+fn bases(order: &Order) -> Vec<(ObjectKey<Kind>, Base)> {
+    let effect = &order.effect;
+    let near = |kind, name: &std::sync::Arc<str>| {
+        ObjectKey::new(kind, effect.subject.namespace.clone(), name.clone())
+    };
+    let mut out = vec![(effect.subject.clone(), effect.base.clone())];
+    match &effect.action {
+        Do::Delete { key, base } => out.push((key.clone(), base.clone())),
+        Do::TendSecret { secret, base, .. } => {
+            out.push((near(Kind::Secret, secret), base.clone()));
+        }
+        Do::Store(store) => {
+            let request = near(Kind::CertificateRequest, &store.request);
+            out.push((request, store.request_base.clone()));
+            let secret = near(Kind::Secret, &store.secret);
+            out.extend(store.secret_base.clone().map(|base| (secret, base)));
+        }
+        Do::Sign(sign) => {
+            if let SignWith::Ca { secret, base } = &sign.with {
+                out.push((secret.clone(), base.clone()));
+            }
+        }
+        Do::UpdateCertificate { name, base, .. } => {
+            out.push((near(Kind::Certificate, name), base.clone()));
+        }
+        _ => {}
+    }
+    out
+}
+
+/// I24: nothing rests on a version older than our own last acknowledged write.
+struct Barrier;
+
+impl Invariant for Barrier {
+    fn id(&self) -> &'static str {
+        "I24"
+    }
+
+    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        let Event::Started { replica, order } = event else { return Ok(()) };
+        let acked = &world.replicas[*replica].acked;
+        for (key, base) in bases(order) {
+            if let Some(rv) = acked.get(&key).filter(|rv| base.rv < **rv) {
+                return Err(format!("{} rests on {key} at {}, we wrote {rv}", order.id, base.rv));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// I24, the other half: what is stored or signed was read again right before.
+struct ReadAgain;
+
+impl Invariant for ReadAgain {
+    fn id(&self) -> &'static str {
+        "I24"
+    }
+
+    fn look(&mut self, _: &World, event: &Event) -> Result<(), String> {
+        let Event::Wrote(Wrote { actor: Actor::Replica(_), order: Some(order), before, kind, .. }) =
+            event
+        else {
+            return Ok(());
+        };
+        let base = match (&order.effect.action, kind) {
+            (Do::Store(store), Kind::Secret) => store.secret_base.as_ref(),
+            (Do::TendSecret { base, .. }, Kind::Secret) => Some(base),
+            (Do::Sign(_) | Do::PatchStatus { .. }, _) => Some(&order.effect.base),
+            (Do::Delete { base, .. }, _) => Some(base),
+            _ => return Ok(()),
+        };
+        let is = before.as_deref().map(|before| (model::uid(before), project::version(before)));
+        if is == base.map(|base| (&*base.uid, base.rv)) {
+            return Ok(());
+        }
+        Err(format!("{} wrote over {is:?}, but rests on {base:?}", order.id))
+    }
+}
+
+/// I25: no effect of a machine before every feed it reads was listed.
+struct Synced;
+
+impl Invariant for Synced {
+    fn id(&self) -> &'static str {
+        "I25"
+    }
+
+    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        let Event::Started { replica, order } = event else { return Ok(()) };
+        let replica = &world.replicas[*replica];
+        let program = replica.engine.program();
+        let Some(machine) = program.machine(order.effect.subject.kind) else { return Ok(()) };
+        let reads = program.reads(machine);
+        let feeds = program.feeds().iter().zip(&replica.listed);
+        let missing = feeds.filter(|(feed, listed)| reads.contains(&feed.kind) && !**listed);
+        let missing: Vec<_> = missing.map(|(feed, _)| feed.name).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{} started before {missing:?} were listed", order.id))
+    }
+}
+
+/// I26: no effect starts under an epoch that is known to be over.
+struct Fence;
+
+impl Invariant for Fence {
+    fn id(&self) -> &'static str {
+        "I26"
+    }
+
+    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        let Event::Started { replica, order } = event else { return Ok(()) };
+        let leads = world.replicas[*replica].leads;
+        if leads.is_some() && leads == order.epoch {
+            return Ok(());
+        }
+        Err(format!("{} started under {:?}, leading {leads:?}", order.id, order.epoch))
+    }
+}
+
+/// I26, the other half: no stored revision is overwritten by an older one.
+#[derive(Default)]
+struct OldRevisions {
+    stored: BTreeMap<String, u64>,
+}
+
+impl Invariant for OldRevisions {
+    fn id(&self) -> &'static str {
+        "I26"
+    }
+
+    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        let Some(stored) = model::stored(world, event) else { return Ok(()) };
+        let Event::Wrote(Wrote { order: Some(order), .. }) = event else { return Ok(()) };
+        let uid = model::uid(&stored.certificate).to_owned();
+        let revision = order.id.revision;
+        let before = self.stored.insert(uid, revision).unwrap_or(0);
+        if revision >= before {
+            return Ok(());
+        }
+        Err(format!("revision {before} was overwritten by {revision}"))
+    }
+}
+
+/// I27: statuses are true, and are written only to say something new.
+#[derive(Default)]
+struct Status {
+    secrets: BTreeMap<(String, String), i64>,
+    edits: BTreeMap<String, i64>,
+}
+
+impl Status {
+    fn conditions(before: &Value, after: &Value) -> Result<(), String> {
+        let name = model::name(after);
+        let all = after["status"]["conditions"].as_array();
+        for new in all.into_iter().flatten() {
+            let kind = new["type"].as_str().unwrap_or_default();
+            let Some(old) = model::condition(before, kind) else { continue };
+            let generation = |c: &Value| c["observedGeneration"].as_i64();
+            if generation(new) < generation(old) {
+                return Err(format!("{name}: observedGeneration of {kind} fell"));
+            }
+            let moved = new["lastTransitionTime"] != old["lastTransitionTime"];
+            if moved != (new["status"] != old["status"]) {
+                return Err(format!("{name}: {kind} turned from {old} to {new}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ready=True of this generation means that the Secret is as the spec asks.
+    fn ready_is_true(&self, world: &World, certificate: &Value) -> Result<(), String> {
+        let Some(ready) = model::condition(certificate, "Ready") else { return Ok(()) };
+        let generation = certificate["metadata"]["generation"].as_i64();
+        if ready["status"] != "True" || ready["observedGeneration"].as_i64() != generation {
+            return Ok(());
+        }
+        let secret = certificate["spec"]["secretName"].as_str().unwrap_or_default();
+        let place = (model::namespace(certificate).to_owned(), secret.to_owned());
+        let lately = |at: Option<&i64>| at.is_some_and(|at| world.now - at <= super::LAG);
+        if lately(self.secrets.get(&place)) || lately(self.edits.get(model::uid(certificate))) {
+            return Ok(());
+        }
+        let name = model::name(certificate);
+        let Some(secret) = model::secret_of(world, certificate) else {
+            return Err(format!("{name} is Ready without a Secret"));
+        };
+        let key = crate::world::material::key_of(&secret);
+        let Some(leaf) = crate::world::material::leaf_of(&secret) else {
+            return Err(format!("{name} is Ready without a leaf"));
+        };
+        if key.map(|key| key.fp) != Some(leaf.fp.clone()) {
+            return Err(format!("{name} is Ready, but its Secret holds no pair"));
+        }
+        let skew = world.replicas.iter().map(|replica| replica.offset.abs()).max().unwrap_or(0);
+        if world.now >= leaf.not_after * 1000 + skew {
+            return Err(format!("{name} is said to be Ready after its end"));
+        }
+        model::conforms(&certificate["spec"], &leaf).map_err(|why| format!("{name}: {why}"))
+    }
+}
+
+impl Invariant for Status {
+    fn id(&self) -> &'static str {
+        "I27"
+    }
+
+    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+        let Event::Wrote(wrote) = event else { return Ok(()) };
+        let ours = matches!(wrote.actor, Actor::Replica(_));
+        let object = wrote.after.as_deref().or(wrote.before.as_deref());
+        if let Some(object) = object {
+            let place = (model::namespace(object).to_owned(), model::name(object).to_owned());
+            if wrote.kind == Kind::Secret && !ours {
+                self.secrets.insert(place, world.now);
+            } else if wrote.kind == Kind::Certificate && !wrote.status {
+                self.edits.insert(model::uid(object).to_owned(), world.now);
+            }
+        }
+        let (Some(before), Some(after)) = (&wrote.before, &wrote.after) else { return Ok(()) };
+        if !ours {
+            return Ok(());
+        }
+        if wrote.status {
+            Self::conditions(before, after)?;
+        }
+        if project::version(before) == project::version(after) {
+            return Err(format!("{} was written without a change", model::name(after)));
+        }
+        if wrote.status && wrote.kind == Kind::Certificate {
+            return self.ready_is_true(world, after);
+        }
+        Ok(())
+    }
+}

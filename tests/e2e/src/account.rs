@@ -1,0 +1,96 @@
+//! Operators under a service account of their own: what they may do, and what they did.
+
+use crate::{Cluster, World, uid_of};
+use kube::api::PostParams;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// A service account, and a kubeconfig file that speaks as it.
+pub struct ServiceAccount {
+    /// Its user name, as the audit log has it.
+    pub user: String,
+    /// The kubeconfig file.
+    pub kubeconfig: PathBuf,
+}
+
+/// A rule that allows these verbs on these resources of an API group.
+pub fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+    json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
+}
+
+/// The rule that allows everything.
+pub fn everything() -> Value {
+    rule("*", &["*"], &["*"])
+}
+
+impl ServiceAccount {
+    /// Creates one that may do what these rules say, anywhere.
+    pub async fn create(world: &World, name: &str, rules: Vec<Value>) -> Self {
+        let namespace = &world.namespace;
+        let meta = json!({ "name": name });
+        let account =
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta.clone() });
+        let account = world.create(account).await;
+        let of_ours = json!({ "name": format!("{namespace}-{name}") });
+        let rbac = "rbac.authorization.k8s.io";
+        let role = json!({
+            "apiVersion": format!("{rbac}/v1"),
+            "kind": "ClusterRole",
+            "metadata": of_ours,
+            "rules": rules,
+        });
+        world.create(role).await;
+        let binding = json!({
+            "apiVersion": format!("{rbac}/v1"),
+            "kind": "ClusterRoleBinding",
+            "metadata": of_ours,
+            "roleRef": { "apiGroup": rbac, "kind": "ClusterRole", "name": of_ours["name"] },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": namespace }],
+        });
+        world.create(binding).await;
+        assert!(!uid_of(&account).is_empty());
+        let user = format!("system:serviceaccount:{namespace}:{name}");
+        Self { user, kubeconfig: kubeconfig(world, name).await }
+    }
+
+    /// The flag that makes an operator speak as it.
+    pub fn flag(&self) -> String {
+        format!("--kubeconfig={}", self.kubeconfig.display())
+    }
+}
+
+/// A copy of our own kubeconfig with a token of the account instead of our credentials.
+async fn kubeconfig(world: &World, account: &str) -> PathBuf {
+    let asked = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "metadata": {},
+        "spec": { "expirationSeconds": 3600 },
+    });
+    let api = world.cluster.api("ServiceAccount", &world.namespace);
+    let params = PostParams::default();
+    let answer: Value =
+        api.create_subresource("token", account, &params, &asked).await.expect("a token");
+    let ours = serde_json::to_value(Cluster::kubeconfig()).expect("a kubeconfig is JSON too");
+    let current = crate::text(&ours, "/current-context");
+    let named = |list: &str, name: &str| {
+        let found = ours[list].as_array().into_iter().flatten().find(|one| one["name"] == name);
+        found.cloned().unwrap_or_else(|| panic!("{list} has no {name}"))
+    };
+    let context = named("contexts", current);
+    let cluster = named("clusters", crate::text(&context, "/context/cluster"));
+    let file = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "account",
+        "clusters": [cluster],
+        "users": [{ "name": account, "user": { "token": answer["status"]["token"] } }],
+        "contexts": [{
+            "name": "account",
+            "context": { "cluster": cluster["name"], "user": account },
+        }],
+    });
+    let path = world.folder.join(format!("{account}.kubeconfig"));
+    std::fs::write(&path, file.to_string()).expect("a kubeconfig file");
+    path
+}

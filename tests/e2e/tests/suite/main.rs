@@ -1,0 +1,1 @@
+//! Everleaf as users meet it: real processes against a real kube-apiserver.
