@@ -256,7 +256,11 @@ impl Program for Everleaf {
                 }
             }
             Facts::Issuer(facts) => issuer::Case::new(self, view, facts).expires_at(),
-            Facts::Request(_) | Facts::Ingress(_) | Facts::Secret(_) | Facts::Key(_) => None,
+            Facts::Request(facts) => match plan::request::Wait::from_index(wait as u8)? {
+                plan::request::Wait::Quiet => request::Case::new(self, view, facts).quiet_until(),
+                _ => None,
+            },
+            Facts::Ingress(_) | Facts::Secret(_) | Facts::Key(_) => None,
         }
     }
 

@@ -180,6 +180,7 @@ impl<'a> Case<'a> {
         }
         match self.holdup().or_else(|| self.sign_failure()) {
             None => {}
+            Some(Holdup::Pending(_)) if self.is_quiet() => {}
             Some(Holdup::Pending(message)) => {
                 self.approve(&mut conditions);
                 set(&mut conditions, ready("Pending", message), now);
@@ -191,6 +192,18 @@ impl<'a> Case<'a> {
             }
         }
         (conditions, failure)
+    }
+
+    /// Whether the request is so young that what it waits for may be on its way.
+    fn is_quiet(&self) -> bool {
+        let quiet = self.quiet_until().is_some_and(|until| self.view.now < until);
+        quiet && self.condition("Ready").is_none()
+    }
+
+    /// Until when a young request is not worth a status write.
+    pub(crate) fn quiet_until(&self) -> Option<Timestamp> {
+        let quiet_for = self.program.settings.request.quiet_for;
+        Some(self.request.created.plus_millis(quiet_for))
     }
 
     fn is_approved(&self) -> bool {
@@ -374,6 +387,10 @@ impl plan::Facts for Case<'_> {
 
     fn served(&self) -> bool {
         self.holdup().is_none()
+    }
+
+    fn quiet_until(&self) -> Option<Timestamp> {
+        Case::quiet_until(self)
     }
 
     fn unread(&self) -> bool {

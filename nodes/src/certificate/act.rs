@@ -16,7 +16,7 @@ pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
         State::Reporting => case.write_status().into_iter().collect(),
         State::Tidying => case.tidy(),
         State::Tending => case.tend().into_iter().collect(),
-        State::Keying => vec![case.ensure_key()],
+        State::Keying => case.ensure_key().into_iter().collect(),
         State::Requesting => case.create_request().into_iter().collect(),
         State::Storing => case.store().into_iter().collect(),
         State::Retiring
@@ -75,7 +75,10 @@ impl Case<'_> {
         Some(self.start(Step::TendSecret, "", (action, Vec::new())))
     }
 
-    fn ensure_key(&self) -> Start<Effect> {
+    fn ensure_key(&self) -> Option<Start<Effect>> {
+        if self.issuer_may_come() {
+            return None;
+        }
         let source = match self.kept_key() {
             Some(kept) => KeySource::Reuse {
                 secret: self.cert.secret_name.clone(),
@@ -88,7 +91,7 @@ impl Case<'_> {
         } else {
             KeyPlace::Secret(self.key_secret_name())
         };
-        self.start(Step::EnsureKey, "", (Do::EnsureKey { source, place }, Vec::new()))
+        Some(self.start(Step::EnsureKey, "", (Do::EnsureKey { source, place }, Vec::new())))
     }
 
     /// The name of the next private key's Secret: the one that the status names already, else

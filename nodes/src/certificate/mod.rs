@@ -180,6 +180,13 @@ impl<'a> Case<'a> {
             && matches!(signer, Some(Signer::Ca { .. } | Signer::SelfSigned { .. }))
     }
 
+    /// Whether the issuer is missing, but the Certificate is so young that it may be on its way:
+    /// manifests are applied in any order.
+    pub(crate) fn issuer_may_come(&self) -> bool {
+        let young = self.cert.created.plus_millis(self.program.settings.certificate.quiet_for);
+        self.issuer.is_none() && self.cert.issuer.is_ours() && self.view.now < young
+    }
+
     /// The key to use again, where a new revision is to keep its key.
     pub(crate) fn kept_key(&self) -> Option<&'a KeyFacts> {
         let kept = self.material().filter(|_| !self.cert.key.rotate)?;

@@ -79,7 +79,8 @@ impl Audit {
 }
 
 fn write_of(line: &Value) -> Write {
-    let (resource, part) = (text(line, "/objectRef/resource"), text(line, "/objectRef/subresource"));
+    let (resource, part) =
+        (text(line, "/objectRef/resource"), text(line, "/objectRef/subresource"));
     Write {
         verb: text(line, "/verb").to_owned(),
         resource: if part.is_empty() { resource.into() } else { format!("{resource}/{part}") },

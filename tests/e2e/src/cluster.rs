@@ -1,7 +1,7 @@
 //! The API server, spoken to in JSON.
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::api::PostParams;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::Value;
@@ -28,13 +28,7 @@ const KINDS: [(&str, &str, &str, &str, bool); 18] = [
     ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false),
-    (
-        "apiextensions.k8s.io",
-        "v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        false,
-    ),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false),
 ];
 
 /// A connection to the API server that `KUBECONFIG` names.
@@ -111,7 +105,11 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API server answered, but for 404.
-    pub async fn find(&self, kind: &str, (namespace, name): (&str, &str)) -> kube::Result<Option<Value>> {
+    pub async fn find(
+        &self,
+        kind: &str,
+        (namespace, name): (&str, &str),
+    ) -> kube::Result<Option<Value>> {
         Ok(self.api(kind, namespace).get_opt(name).await?.map(plain))
     }
 

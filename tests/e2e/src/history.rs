@@ -23,7 +23,9 @@ impl History {
         let task = tokio::spawn(async move {
             let mut events = pin!(watcher(api, watcher::Config::default()));
             while let Some(event) = events.next().await {
-                if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event {
+                if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) =
+                    event
+                {
                     remember(&remembered, &object);
                 }
             }

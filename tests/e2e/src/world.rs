@@ -94,7 +94,8 @@ impl World {
     /// Merges a patch into an object.
     pub async fn patch(&self, kind: &str, name: &str, patch: Value) -> Value {
         let api = self.cluster.api(kind, &self.namespace);
-        let params = PatchParams { field_manager: Some(crate::TEST_MANAGER.into()), ..<_>::default() };
+        let params =
+            PatchParams { field_manager: Some(crate::TEST_MANAGER.into()), ..<_>::default() };
         let patched = api.patch(name, &params, &Patch::Merge(patch)).await;
         crate::cluster::plain(patched.unwrap_or_else(|error| panic!("{kind} {name}: {error}")))
     }
@@ -136,36 +137,34 @@ impl World {
     }
 
     /// Waits until an object satisfies `good`.
-    #[track_caller]
-    pub fn until(
+    pub async fn until(
         &self,
-        kind: &str,
-        name: &str,
+        (kind, name): (&str, &str),
         what: &str,
         good: impl Fn(&Value) -> bool,
-    ) -> impl Future<Output = Value> {
-        let (kind, name) = (kind.to_owned(), name.to_owned());
-        eventually(&format!("{kind} {name} {what}"), STEP, async move || {
-            let found = self.find(&kind, &name).await.ok_or("there is none")?;
+    ) -> Value {
+        eventually(&format!("{kind} {name} {what}"), STEP, async || {
+            let found = self.find(kind, name).await.ok_or("there is none")?;
             if good(&found) { Ok(found) } else { Err(brief(&found)) }
         })
+        .await
     }
 
     /// Waits until an object is Ready.
-    #[track_caller]
-    pub fn ready(&self, kind: &str, name: &str) -> impl Future<Output = Value> {
-        self.until(kind, name, "is Ready", |object| has_condition(object, "Ready", "True"))
+    pub async fn ready(&self, kind: &str, name: &str) -> Value {
+        let ready = |object: &Value| has_condition(object, "Ready", "True");
+        self.until((kind, name), "is Ready", ready).await
     }
 
     /// Waits until a Certificate is Ready at this revision, with no issuance under way.
-    #[track_caller]
-    pub fn revision(&self, name: &str, revision: i64) -> impl Future<Output = Value> {
+    pub async fn revision(&self, name: &str, revision: i64) -> Value {
         let what = format!("is Ready at revision {revision}");
-        self.until("Certificate", name, &what, move |object| {
-            let reached = object["status"]["revision"] == revision;
-            let issuing = has_condition(object, "Issuing", "True");
-            reached && has_condition(object, "Ready", "True") && !issuing
-        })
+        let reached = |object: &Value| {
+            object["status"]["revision"] == revision
+                && has_condition(object, "Ready", "True")
+                && !has_condition(object, "Issuing", "True")
+        };
+        self.until(("Certificate", name), &what, reached).await
     }
 
     /// Creates a CA of our own: the Issuer `ca`, which signs with the Certificate `ca`.
@@ -208,7 +207,9 @@ impl World {
     /// The CertificateRequests that a Certificate owns.
     pub async fn requests_of(&self, certificate: &str) -> Vec<Value> {
         let mut all = self.list("CertificateRequest").await;
-        all.retain(|request| crate::text(request, "/metadata/ownerReferences/0/name") == certificate);
+        all.retain(|request| {
+            crate::text(request, "/metadata/ownerReferences/0/name") == certificate
+        });
         all
     }
 
@@ -244,8 +245,8 @@ impl World {
     }
 
     pub(crate) async fn clean_up(self) {
-        for (kind, name) in self.outside.borrow().iter() {
-            self.cluster.delete(kind, ("", name)).await;
+        for (kind, name) in self.outside.take() {
+            self.cluster.delete(&kind, ("", &name)).await;
         }
         self.cluster.delete("Namespace", ("", &self.namespace)).await;
         if crate::variable("EVERLEAF_E2E_KEEP").is_none() {

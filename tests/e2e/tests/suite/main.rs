@@ -1,1 +1,17 @@
-//! Everleaf as users meet it: real processes against a real kube-apiserver.
+//! Everleaf as users meet it: real processes against a real kube-apiserver. See the README beside
+//! this package's manifest for what each scenario needs.
+
+// A test may expect what it asks for.
+#![allow(clippy::unwrap_used)]
+
+mod ageing;
+mod approval;
+mod bad_input;
+mod crash;
+mod election;
+mod keys_and_names;
+mod limits;
+mod recording;
+mod renewal;
+mod takeover;
+mod whole_cluster;
