@@ -7,6 +7,8 @@
 //! A machine here is as in life: an object, an issuer that all share, a Secret by name and children
 //! by an index are looked up for every decision.
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 use everleaf_engine::journal::{Header, JournalStep, Line, Reader, Writer};
 use everleaf_engine::replay::replay;
 use everleaf_engine::{
@@ -26,7 +28,7 @@ enum Kind {
 }
 
 /// About as much as is kept of a Certificate.
-#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 struct Facts {
     generation: u64,
     observed: u64,

@@ -22,7 +22,7 @@ pub trait Program {
     /// The kinds of the world's objects.
     type Kind: Copy + Ord + Hash + Debug + Serialize + DeserializeOwned;
     /// What decisions read of an object.
-    type Facts: Clone + Hash + Debug + Serialize + DeserializeOwned;
+    type Facts: Clone + PartialEq + Hash + Debug + Serialize + DeserializeOwned;
     /// Something to be done outside.
     type Effect: Clone + Hash + Debug + Serialize + DeserializeOwned;
 

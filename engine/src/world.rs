@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 mod links;
 mod tombs;
 
-pub(crate) use tombs::{Tomb, Tombs};
+pub(crate) use tombs::{End, Tomb, Tombs};
 
 /// An object as it was last observed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -172,12 +172,12 @@ impl<P: Program> World<P> {
         key: ObjectKey<P::Kind>,
         seen: Seen<P::Facts>,
     ) {
-        if self.tombs.is_echo(now, &seen.uid, seen.rv) {
+        let Seen { uid, rv, feed, live, facts } = seen;
+        if self.tombs.is_echo(now, &uid, rv, (!live).then_some(feed)) {
             return;
         }
-        let digest = object_digest::<P>(&key, &seen.uid, &seen.facts);
-        let Seen { uid, rv, feed, live, facts } = seen;
         let Some(at) = self.find(&key) else {
+            let digest = object_digest::<P>(&key, &uid, &facts);
             return self.appear(program, key, Object { uid, rv, feed, facts, digest });
         };
         let Some(known) = self.places[at as usize].as_mut().map(|place| &mut place.object) else {
@@ -187,19 +187,21 @@ impl<P: Program> World<P> {
             return;
         }
         known.rv = rv;
-        if !live || known.uid != uid {
+        let same = known.uid == uid;
+        if !live || !same {
             known.feed = feed; // A live read does not change who tells of the object's end.
         }
-        if known.digest == digest {
+        if same && known.facts == facts {
             return;
         }
+        let digest = object_digest::<P>(&key, &uid, &facts);
         let old = std::mem::replace(&mut known.digest, digest);
         self.sum.remove(old);
         self.sum.add(digest);
         known.facts = facts;
-        if known.uid != uid {
+        if !same {
             let replaced = std::mem::replace(&mut known.uid, uid);
-            self.tombs.bury(now, replaced, u64::MAX);
+            self.tombs.bury(now, replaced, End::FINAL);
         }
         self.touch_place(at);
         self.link(program, at);
@@ -228,13 +230,13 @@ impl<P: Program> World<P> {
         self.mark(at);
     }
 
-    /// Takes an object out. No version of it up to `rv` comes back.
-    pub(crate) fn remove(&mut self, now: Timestamp, at: u32, rv: u64) {
+    /// Takes an object out, which came to that end.
+    pub(crate) fn remove(&mut self, now: Timestamp, at: u32, end: End) {
         self.touch_place(at);
         self.unlink(at);
         let Some(place) = self.places[at as usize].take() else { return };
         self.sum.remove(place.object.digest);
-        self.tombs.bury(now, place.object.uid, rv);
+        self.tombs.bury(now, place.object.uid, end);
         self.free.push(at);
     }
 
@@ -264,13 +266,18 @@ impl<P: Program> World<P> {
         }
     }
 
-    /// Marks every object that has a machine in this epoch.
-    pub(crate) fn mark_instances(&mut self) {
+    /// Marks every object of which that holds.
+    pub(crate) fn mark_all(&mut self, which: impl Fn(&Place<P>) -> bool) {
         for at in 0..self.places.len() as u32 {
-            if self.instance(at).is_some() {
+            if self.place(at).is_some_and(&which) {
                 self.mark(at);
             }
         }
+    }
+
+    /// Marks every object that has a machine in this epoch.
+    pub(crate) fn mark_instances(&mut self) {
+        self.mark_all(|place| place.instance.is_some());
     }
 
     /// Takes out what was marked, ordered by key.

@@ -31,13 +31,6 @@ fn assert_rung(waited: i64, minutes: i64) {
     assert!((ms * 9 / 10..=ms).contains(&waited), "{waited} ms is no rung of {minutes} min");
 }
 
-fn effect_name(effect: &Effect) -> &'static str {
-    match effect {
-        Effect::WriteStatus { .. } => "write_status",
-        Effect::Make { .. } => "make",
-    }
-}
-
 #[test]
 fn an_effect_is_named_by_object_revision_step_item_and_attempt() {
     let mut hand = Hand::with_job("a", Job { input: 7, ..job("t") });

@@ -231,7 +231,21 @@ fn a_live_read_during_a_list_does_not_hide_a_deletion_before_its_end() {
     hand.apply_live(RESULTS, &result_key("x", 0), "uid-x", rv, result("x", 0));
     let list_rv = hand.next_rv();
     hand.tell(Input::Observed(Delta::ListEnd { feed: RESULTS, rv: list_rv }));
-    assert!(hand.engine.world().is_empty(), "the list is newer and does not show it");
+    assert_eq!(hand.asked_to_read(), [result_key("x", 0)], "the list is newer");
+    hand.absent(&result_key("x", 0));
+    assert!(hand.engine.world().is_empty());
+}
+
+#[test]
+fn an_object_that_changes_feeds_during_a_list_of_the_old_one_is_not_lost() {
+    let (key, facts) = (result_key("a", 0), result("a", 0));
+    let mut hand = Hand::with_job("a", job("t"));
+    hand.show(RESULTS, &key, "uid-r", facts.clone());
+    let rv = hand.next_rv();
+    hand.next_rv();
+    hand.list(RESULTS, &[]);
+    hand.apply(ODD_RESULTS, &key, "uid-r", rv, facts);
+    assert!(hand.engine.world().get(&key).is_some(), "the other feed was only behind");
 }
 
 #[test]

@@ -122,7 +122,7 @@ pub struct OperatorFlags {
     #[arg(long, default_value = "32h", value_parser = go_duration, value_name = "DURATION",
           help_heading = "Behaviour")]
     pub certificate_request_maximum_backoff_duration: Duration,
-    /// How many effects may be in flight at once.
+    /// Workers; 32 requests to the API server may be under way for each.
     #[arg(long, default_value = "5", value_name = "COUNT", help_heading = "Behaviour")]
     pub concurrent_workers: NonZeroUsize,
 

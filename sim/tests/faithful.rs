@@ -3,6 +3,8 @@
 //! may come and go); says so and passes without.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#![allow(clippy::disallowed_methods, reason = "KUBECONFIG names the server to compare with")]
+
 mod common;
 
 use everleaf_sim::apiserver::{ApiServer, Config};

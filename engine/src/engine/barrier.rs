@@ -5,6 +5,7 @@ use crate::digest::{Digest, digest_of};
 use crate::ids::{ObjectKey, Uid};
 use crate::program::{Command, Program};
 use crate::time::Timestamp;
+use crate::world::End;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -252,7 +253,7 @@ impl<P: Program> Engine<P> {
         let known = self.world.get(key).map_or(0, |known| known.rv);
         match self.barriers.asked(key) {
             Some(asked) if asked == known => {
-                self.forget(key, u64::MAX);
+                self.forget(key, End::FINAL);
                 self.saw(key, Sight::Absent);
             }
             None if known == 0 && !self.barriers.holds(key) => {}

@@ -1,12 +1,11 @@
 //! Taking inputs in: observations, leadership, the clock.
 
 use super::barrier::Sight;
-use super::{ClockGuard, Engine, FeedState};
+use super::{ClockGuard, Engine, FeedState, Listing};
 use crate::ids::{Epoch, ObjectKey, Uid};
 use crate::program::{Delta, Input, Program};
 use crate::time::Timestamp;
-use crate::world::Seen;
-use std::collections::BTreeSet;
+use crate::world::{End, Seen};
 
 impl<P: Program> Engine<P> {
     pub(super) fn take_in(&mut self, input: Input<P::Kind, P::Facts>) {
@@ -34,7 +33,7 @@ impl<P: Program> Engine<P> {
             Delta::Unreadable { .. } => {} // The barrier asks again.
             Delta::ListBegin { feed } => {
                 if let Some(state) = self.feeds.get_mut(usize::from(feed)) {
-                    state.listing = Some(BTreeSet::new());
+                    state.listing = Some(Listing::default());
                     self.sum_rest();
                 }
             }
@@ -44,8 +43,9 @@ impl<P: Program> Engine<P> {
 
     fn applied(&mut self, key: ObjectKey<P::Kind>, seen: Seen<P::Facts>) {
         let (live, rv, feed) = (seen.live, seen.rv, usize::from(seen.feed));
-        if !live && let Some(listing) = self.feeds.get_mut(feed).and_then(|f| f.listing.as_mut()) {
-            listing.insert(key.clone());
+        if let Some(listing) = self.feeds.get_mut(feed).and_then(|f| f.listing.as_mut()) {
+            let keys = if live { &mut listing.seen_live } else { &mut listing.shown };
+            keys.insert(key.clone());
         }
         let awaited = self.barriers.holds(&key).then(|| (key.clone(), seen.uid.clone()));
         self.world.apply(&self.program, self.now, key, seen);
@@ -59,26 +59,30 @@ impl<P: Program> Engine<P> {
     fn deleted(&mut self, feed: u8, key: &ObjectKey<P::Kind>, uid: &Uid) {
         match self.world.get(key).map(|known| (known.feed == feed && known.uid == *uid, known.rv)) {
             Some((false, _)) => return,
-            Some((true, rv)) => self.forget(key, rv),
+            Some((true, rv)) => self.forget(key, End { rv, feed: Some(feed) }),
             None => {}
         }
         self.saw(key, Sight::Deleted { upto: None });
     }
 
-    /// Takes an object out of the world; its versions up to `rv` do not come back.
-    pub(super) fn forget(&mut self, key: &ObjectKey<P::Kind>, rv: u64) {
+    /// Takes an object out of the world.
+    pub(super) fn forget(&mut self, key: &ObjectKey<P::Kind>, end: End) {
         if let Some(at) = self.world.find(key) {
             self.drop_instance(at);
-            self.world.remove(self.now, at, rv);
+            self.world.remove(self.now, at, end);
         }
     }
 
     fn end_list(&mut self, feed: u8, rv: u64) {
         let Some(state) = self.feeds.get_mut(usize::from(feed)) else { return };
-        let Some(shown) = state.listing.take() else { return };
+        let Some(listing) = state.listing.take() else { return };
         let first = !std::mem::replace(&mut state.synced, true);
-        for key in self.world.missing_from(feed, rv, &shown) {
-            self.forget(&key, rv);
+        for key in self.world.missing_from(feed, rv, &listing.shown) {
+            if listing.seen_live.contains(&key) {
+                self.read_live(None, key); // It may have come, or gone, while the list was made.
+                continue;
+            }
+            self.forget(&key, End { rv, feed: Some(feed) });
             self.saw(&key, Sight::Deleted { upto: Some(rv) });
         }
         self.note_feeds();
@@ -89,14 +93,11 @@ impl<P: Program> Engine<P> {
 
     /// Marks every object whose machine may have waited for a feed of that kind.
     fn wake_machines_reading(&mut self, kind: P::Kind) {
+        let program = &self.program;
         let waits = |machine: usize| {
-            self.program.reads(machine).contains(&kind)
-                || self.program.machine(kind) == Some(machine)
+            program.reads(machine).contains(&kind) || program.machine(kind) == Some(machine)
         };
-        let places = self.world.ordered().into_iter();
-        let woken = places.filter(|(_, p)| self.program.machine(p.key.kind).is_some_and(waits));
-        let woken: Vec<u32> = woken.map(|(at, _)| at).collect();
-        woken.into_iter().for_each(|at| self.world.mark(at));
+        self.world.mark_all(|place| program.machine(place.key.kind).is_some_and(waits));
     }
 
     /// We lead from now on, or no longer. A new epoch begins with nothing but the world and what

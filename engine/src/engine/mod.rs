@@ -80,7 +80,21 @@ pub enum Wake {
 #[serde(bound(deserialize = "K: Ord + Deserialize<'de>"))]
 struct FeedState<K: Ord> {
     synced: bool,
-    listing: Option<BTreeSet<ObjectKey<K>>>,
+    listing: Option<Listing<K>>,
+}
+
+/// What was seen since a list began, by the feed and by live reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "K: Ord + Deserialize<'de>"))]
+struct Listing<K: Ord> {
+    shown: BTreeSet<ObjectKey<K>>,
+    seen_live: BTreeSet<ObjectKey<K>>,
+}
+
+impl<K: Ord> Default for Listing<K> {
+    fn default() -> Self {
+        Self { shown: BTreeSet::new(), seen_live: BTreeSet::new() }
+    }
 }
 
 impl<K: Ord> Default for FeedState<K> {

@@ -341,7 +341,9 @@ impl plan::Facts for Case<'_> {
     }
 
     fn tended(&self) -> bool {
-        self.is_tended()
+        // A spec that cannot be honoured whole is not honoured in part: an apply without what
+        // the refused fields put into the Secret would take it away.
+        self.refused() || self.is_tended()
     }
 
     fn failed(&self) -> bool {

@@ -104,6 +104,12 @@ pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
     for ignored in flags.ignored() {
         tracing::warn!(flag = ignored.name, "{ignored}");
     }
+    if checked.request_rate.is_some() {
+        tracing::warn!(
+            "--kube-api-qps and --kube-api-burst are not applied yet: requests are bounded by \
+             --concurrent-workers and by the API server's own fairness"
+        );
+    }
     let client = configured(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
     let lease = elect(&checked, client.clone())?;
     let fence = lease.fence();

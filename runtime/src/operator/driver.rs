@@ -247,11 +247,12 @@ impl Driver {
             Outcome::Failed { .. } => "failed",
         };
         let (machine, step) = self.names_of(id);
+        let controller = controller(&machine, &step);
         let took = u64::try_from(now().since(since).max(0)).unwrap_or(0);
         metrics::effect(step, ended, Duration::from_millis(took));
-        metrics::sync_call(machine.clone());
+        metrics::sync_call(controller);
         if ended == "failed" {
-            metrics::sync_error(machine);
+            metrics::sync_error(controller);
         }
     }
 
@@ -350,6 +351,23 @@ async fn next_deltas(
     match deltas {
         Some(deltas) => deltas.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+/// cert-manager's name of the controller that would do such a thing, for its dashboards.
+fn controller(machine: &str, step: &str) -> &'static str {
+    match (machine, step) {
+        ("shim", _) => "ingress-shim",
+        ("issuer", _) => "issuers",
+        ("clusterissuer", _) => "clusterissuers",
+        ("request", "approve") => "certificaterequests-approver",
+        ("request", _) => "certificaterequests-issuer-ca",
+        (_, "ensure_key" | "delete_key") => "certificates-key-manager",
+        (_, "create_request") => "certificates-request-manager",
+        (_, "delete_request") => "certificates-revision-manager",
+        (_, "write_status") => "certificates-readiness",
+        (_, "read_secret") => "certificates-trigger",
+        _ => "certificates-issuing",
     }
 }
 

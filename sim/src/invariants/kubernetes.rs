@@ -62,7 +62,7 @@ impl Invariant for Barrier {
         "I24"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Started { replica, order } = event else { return Ok(()) };
         let acked = &world.replicas[*replica].acked;
         for (key, base) in bases(order) {
@@ -82,7 +82,7 @@ impl Invariant for ReadAgain {
         "I24"
     }
 
-    fn look(&mut self, _: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Wrote(Wrote { actor: Actor::Replica(_), order: Some(order), before, kind, .. }) =
             event
         else {
@@ -111,7 +111,7 @@ impl Invariant for Synced {
         "I25"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Started { replica, order } = event else { return Ok(()) };
         let replica = &world.replicas[*replica];
         let program = replica.engine.program();
@@ -135,7 +135,7 @@ impl Invariant for Fence {
         "I26"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Started { replica, order } = event else { return Ok(()) };
         let leads = world.replicas[*replica].leads;
         if leads.is_some() && leads == order.epoch {
@@ -156,7 +156,7 @@ impl Invariant for OldRevisions {
         "I26"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = model::stored(world, event) else { return Ok(()) };
         let Event::Wrote(Wrote { order: Some(order), .. }) = event else { return Ok(()) };
         let uid = model::uid(&stored.certificate).to_owned();
@@ -235,7 +235,7 @@ impl Invariant for Status {
         "I27"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Wrote(wrote) = event else { return Ok(()) };
         let ours = matches!(wrote.actor, Actor::Replica(_));
         let object = wrote.after.as_deref().or(wrote.before.as_deref());

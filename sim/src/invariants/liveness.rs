@@ -78,7 +78,7 @@ impl Invariant for Convergence {
         "I29"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         self.samples += u64::from(matches!(event, Event::Sample));
         let sampled = matches!(event, Event::Sample) && self.samples % EVERY == 0;
         if !is_well_due(world) || !(sampled || matches!(event, Event::End)) {
@@ -100,7 +100,7 @@ impl Invariant for NoExpiry {
         "I30"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         self.samples += u64::from(matches!(event, Event::Sample));
         let sampled = matches!(event, Event::Sample) && self.samples % EVERY == 0;
         if !sampled || !is_well_due(world) {
@@ -126,7 +126,7 @@ impl Invariant for NoSilentWait {
         "I31"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         if !matches!(event, Event::Sample) {
             return Ok(());
         }
@@ -160,7 +160,7 @@ impl Invariant for Clock {
         "I34"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         if !matches!(event, Event::Sample) {
             return Ok(());
         }

@@ -30,7 +30,7 @@ impl Invariant for Pair {
         "I01"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         let key = stored.key.map(|key| key.fp);
         let leaf = stored.chain.first().map(|leaf| leaf.fp.clone());
@@ -52,7 +52,7 @@ impl Invariant for Atomic {
         "I02"
     }
 
-    fn look(&mut self, _: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Wrote(Wrote { actor: Actor::Replica(_), order: Some(order), kind, .. }) = event
         else {
             return Ok(());
@@ -74,7 +74,7 @@ impl Invariant for CsrFidelity {
         "I03"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         let (Some(csr), Some(leaf)) = (&stored.csr, stored.chain.first()) else { return Ok(()) };
         if csr.fp == leaf.fp {
@@ -87,7 +87,6 @@ impl Invariant for CsrFidelity {
 /// I04: what is stored is what the spec asks for.
 #[derive(Default)]
 struct Conformity {
-    watcher: Watcher,
 }
 
 impl Invariant for Conformity {
@@ -95,10 +94,9 @@ impl Invariant for Conformity {
         "I04"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
-        self.watcher.see(world, event);
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
-        if self.watcher.was_edited(world, model::uid(&stored.certificate)) {
+        if news.was_edited(world, model::uid(&stored.certificate)) {
             // The request was made from a spec that the replica had before the edit.
             let (Some(csr), Some(leaf)) = (&stored.csr, stored.chain.first()) else { return Ok(()) };
             let same = csr.names == leaf.names && csr.kind == leaf.kind;
@@ -118,7 +116,7 @@ impl Invariant for Fresh {
         "I05"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         let Some(leaf) = stored.chain.first() else { return Ok(()) };
         let now = world.now;
@@ -144,7 +142,7 @@ impl Invariant for NeverWorse {
         "I06"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         let spec = &stored.certificate["spec"];
         let good = |leaf: Option<&material::SymCert>| {
@@ -167,7 +165,7 @@ impl Invariant for Chain {
         "I07"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         match material::chain_fault(&stored.chain) {
             Some(fault) => Err(format!("{}: {fault}", model::name(stored.after))),
@@ -180,7 +178,6 @@ impl Invariant for Chain {
 #[derive(Default)]
 struct Rotation {
     keys: BTreeMap<String, material::SymKey>,
-    watcher: Watcher,
 }
 
 impl Invariant for Rotation {
@@ -188,13 +185,12 @@ impl Invariant for Rotation {
         "I08"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
-        self.watcher.see(world, event);
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         let Some(key) = stored.key else { return Ok(()) };
         let uid = model::uid(&stored.certificate).to_owned();
         let before = self.keys.insert(uid.clone(), key.clone());
-        let Some(before) = before.filter(|_| !self.watcher.was_edited(world, &uid)) else {
+        let Some(before) = before.filter(|_| !news.was_edited(world, &uid)) else {
             return Ok(());
         };
         let held = stored.before.and_then(material::key_of);

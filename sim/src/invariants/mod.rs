@@ -16,6 +16,7 @@ mod secrecy;
 use crate::world::World;
 use crate::world::config::Config;
 use crate::world::event::Event;
+pub use model::Watcher;
 pub use plan::replays;
 use std::fmt;
 
@@ -40,7 +41,7 @@ pub trait Invariant {
     ///
     /// # Errors
     /// What breaks the rule.
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String>;
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String>;
 }
 
 /// Every invariant, in the order in which they are asked: the more exact before the more general.
@@ -87,12 +88,13 @@ pub struct Simulation {
     /// The world.
     pub world: World,
     invariants: Vec<Box<dyn Invariant>>,
+    news: Watcher,
 }
 
 impl Simulation {
     /// A run of that configuration, held to every rule.
     pub fn new(config: Config) -> Self {
-        Self { world: World::new(config), invariants: all() }
+        Self { world: World::new(config), invariants: all(), news: Watcher::default() }
     }
 
     /// Runs to the end.
@@ -120,8 +122,9 @@ impl Simulation {
     }
 
     fn check(&mut self, event: &Event) -> Result<(), Box<Failure>> {
+        self.news.see(&self.world, event);
         for invariant in &mut self.invariants {
-            if let Err(message) = invariant.look(&self.world, event) {
+            if let Err(message) = invariant.look(&self.world, &self.news, event) {
                 let violation = Violation { id: invariant.id(), message };
                 let skipped = self.world.log.len().saturating_sub(TAIL);
                 let log = self.world.log.iter().skip(skipped).cloned().collect();

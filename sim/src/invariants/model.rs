@@ -248,7 +248,7 @@ pub(super) fn reason_to_issue(world: &World, certificate: &Value) -> Option<Stri
 
 /// What the rules remember of Certificates, by UID, as events go by.
 #[derive(Default)]
-pub(super) struct Watcher {
+pub struct Watcher {
     /// When a reason to issue was last there.
     pub troubled: BTreeMap<String, i64>,
     /// When the spec last changed.

@@ -53,7 +53,7 @@ impl Invariant for OwnOnly {
         "I09"
     }
 
-    fn look(&mut self, _: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Wrote(wrote) = event else { return Ok(()) };
         let Wrote { actor: Actor::Replica(_), order: Some(order), before: Some(before), .. } = wrote
         else {
@@ -117,7 +117,7 @@ impl Invariant for OneWriter {
         "I10"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         match event {
             Event::Wrote(wrote) => {
                 let objects = [wrote.before.as_deref(), wrote.after.as_deref()];
@@ -160,7 +160,7 @@ impl Invariant for Tenancy {
         "I11"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Signed { order, secret, .. } = event else { return Ok(()) };
         let subject = &order.effect.subject;
         let Some(request) = world.peek(subject) else { return Ok(()) };
@@ -181,7 +181,7 @@ impl Invariant for IdempotentNames {
         "I13"
     }
 
-    fn look(&mut self, _: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Adopted { order, object, .. } = event {
             let Do::CreateRequest(new) = &order.effect.action else { return Ok(()) };
             let marks = [

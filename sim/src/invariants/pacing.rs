@@ -27,7 +27,6 @@ fn skew(world: &World) -> i64 {
 /// I14: between two attempts lies the ladder.
 #[derive(Default)]
 struct Backoff {
-    watcher: Watcher,
     /// By UID: when the last failure was, which in a row, under which generation, and until when
     /// the leaf was valid then.
     failures: BTreeMap<String, (i64, i64, i64, Option<i64>)>,
@@ -60,8 +59,7 @@ impl Invariant for Backoff {
         "I14"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
-        self.watcher.see(world, event);
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Wrote(wrote) = event {
             self.note_failure(world, wrote);
         }
@@ -70,7 +68,7 @@ impl Invariant for Backoff {
         let uid = model::uid(&certificate);
         let Some((at, count, generation, end)) = self.failures.get(uid) else { return Ok(()) };
         let edited = certificate["metadata"]["generation"].as_i64() != Some(*generation)
-            || self.watcher.was_edited(world, uid);
+            || news.was_edited(world, uid);
         let forced = model::condition(&certificate, "Issuing")
             .is_some_and(|issuing| issuing["status"] == "True");
         if edited || forced {
@@ -90,7 +88,6 @@ impl Invariant for Backoff {
 /// I34, the half of it that is about spending: a step back starts no issuance.
 #[derive(Default)]
 struct StandingStill {
-    watcher: Watcher,
     stepped: Option<i64>,
 }
 
@@ -99,8 +96,7 @@ impl Invariant for StandingStill {
         "I34"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
-        self.watcher.see(world, event);
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Stepped { by, .. } = event
             && *by < 0
         {
@@ -108,7 +104,7 @@ impl Invariant for StandingStill {
         }
         let lately = self.stepped.is_some_and(|at| world.now - at < 10 * MINUTE);
         let Some((_, order, _)) = model::requested(event).filter(|_| lately) else { return Ok(()) };
-        match early(world, &self.watcher, &order.effect.subject) {
+        match early(world, news, &order.effect.subject) {
             Some(early) => Err(format!("a step back began an issuance {early} ms too early")),
             None => Ok(()),
         }
@@ -134,7 +130,6 @@ fn early(world: &World, watcher: &Watcher, subject: &ObjectKey<Kind>) -> Option<
 /// I17: never renewed before the renewal time of the issued lifetime.
 #[derive(Default)]
 struct Renewal {
-    watcher: Watcher,
 }
 
 impl Renewal {
@@ -147,12 +142,12 @@ impl Renewal {
             return Err(format!("{} is to be renewed at its end", model::name(certificate)));
         }
         let uid = model::uid(certificate);
-        if self.watcher.was_troubled(world, uid) || self.watcher.was_edited(world, uid) {
+        if news.was_troubled(world, uid) || news.was_edited(world, uid) {
             return Ok(());
         }
         let leaf = model::secret_of(world, certificate).and_then(|s| material::leaf_of(&s));
         let Some(leaf) = leaf.filter(|leaf| leaf.not_after * 1000 == end) else { return Ok(()) };
-        let got = model::renew_at(&certificate["spec"], &leaf, self.watcher.got(&leaf));
+        let got = model::renew_at(&certificate["spec"], &leaf, news.got(&leaf));
         let begun = model::renew_at(&certificate["spec"], &leaf, leaf.not_before * 1000);
         if told + 2000 >= got.min(begun) && told <= got.max(begun) + 2000 {
             return Ok(());
@@ -166,14 +161,13 @@ impl Invariant for Renewal {
         "I17"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
-        self.watcher.see(world, event);
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Wrote(wrote) = event {
             self.told_right(world, wrote)?;
         }
         let Some((_, order, _)) = model::requested(event) else { return Ok(()) };
         let subject = &order.effect.subject;
-        match early(world, &self.watcher, subject) {
+        match early(world, news, subject) {
             Some(early) if early > skew(world) => {
                 Err(format!("{subject} is renewed {early} ms too early"))
             }
@@ -196,7 +190,7 @@ impl Invariant for Bounded {
         "I19"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Said { subject, event, .. } = event {
             let said = self.said.entry(subject.clone()).or_default();
             said.push_back(world.now);

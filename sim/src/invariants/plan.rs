@@ -19,7 +19,7 @@ impl Invariant for Explained {
         "PLAN"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Moved { replica, moves, .. } = event else { return Ok(()) };
         let engine = &world.replicas[*replica].engine;
         let Some(bad) = moves.iter().find(|m| m.path.is_none()) else {
@@ -56,7 +56,7 @@ impl Invariant for Replay {
         "I35"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         if !matches!(event, Event::End) || !world.config.journal {
             return Ok(());
         }

@@ -33,7 +33,7 @@ impl Invariant for Canary {
         "I36"
     }
 
-    fn look(&mut self, world: &World, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         match event {
             Event::Said { subject, event, .. } if sings(&event.message) => {
                 Err(format!("an Event on {subject} tells a key"))
