@@ -1,7 +1,10 @@
 //! Compiles `specs/*.yaml` into the types that the machines are written against; a fault in the
 //! plan is a build error that names its file and line.
 
-#![allow(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to build scripts through the environment"
+)]
 
 use std::{env, fs, path::Path};
 

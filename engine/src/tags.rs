@@ -5,18 +5,22 @@
 
 use crate::ids::Tag;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
 
 /// The number of a tag, as long as anything is found under it, reads it or is awaited under it.
 pub(crate) type TagId = u32;
 
+/// A few numbers, kept where they are used: most tags have one member and one reader.
+pub(crate) type Few = SmallVec<[u32; 4]>;
+
 /// What is known of one tag. Objects are given by the numbers of their places.
 pub(crate) struct Entry<K> {
     pub tag: Tag<K>,
     /// What is found under it, ordered by key.
-    pub members: Vec<u32>,
+    pub members: Few,
     /// Whose decision looked there, ordered by place.
-    pub readers: Vec<u32>,
+    pub readers: Few,
     /// How many of the members have to be seen again before anything rests on them.
     pub held: u32,
 }
@@ -71,7 +75,7 @@ impl<K: Copy + Eq + Hash> Tags<K> {
         if let Some(id) = self.find(tag.kind, tag.index, &tag.namespace, &tag.value) {
             return id;
         }
-        let entry = Entry { tag: tag.clone(), members: Vec::new(), readers: Vec::new(), held: 0 };
+        let entry = Entry { tag: tag.clone(), members: Few::new(), readers: Few::new(), held: 0 };
         let id = match self.free.pop() {
             Some(id) => id,
             None => {

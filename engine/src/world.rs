@@ -4,10 +4,12 @@ use crate::digest::{Digest, digest_of};
 use crate::ids::{ObjectKey, Tag, Uid};
 use crate::instance::Instance;
 use crate::program::Program;
-use crate::tags::{TagId, Tags};
+use crate::tags::{Few, TagId, Tags};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 mod links;
 mod tombs;
@@ -35,10 +37,10 @@ pub(crate) struct Place<P: Program> {
     pub key: ObjectKey<P::Kind>,
     pub object: Object<P::Facts>,
     /// What it is found under; its name comes first.
-    pub tags: Vec<TagId>,
+    pub tags: Few,
     pub instance: Option<Box<Instance<P::Effect>>>,
     /// What the last look at it looked up, in that order.
-    pub reads: Vec<TagId>,
+    pub reads: SmallVec<[TagId; 8]>,
     dirty: bool,
 }
 
@@ -60,6 +62,8 @@ pub struct World<P: Program> {
     free: Vec<u32>,
     tags: Tags<P::Kind>,
     tombs: Tombs,
+    /// The namespaces of all objects, each once in memory.
+    namespaces: BTreeSet<Arc<str>>,
     sum: Digest,
     /// Places that have to be looked at again.
     dirty: Vec<u32>,
@@ -73,6 +77,7 @@ impl<P: Program> Default for World<P> {
             free: Vec::new(),
             tags: Tags::default(),
             tombs: Tombs::default(),
+            namespaces: BTreeSet::new(),
             sum: Digest::default(),
             dirty: Vec::new(),
             scratch: Vec::new(),
@@ -208,14 +213,18 @@ impl<P: Program> World<P> {
         self.mark(at);
     }
 
-    fn appear(&mut self, program: &P, key: ObjectKey<P::Kind>, object: Object<P::Facts>) {
+    fn appear(&mut self, program: &P, mut key: ObjectKey<P::Kind>, object: Object<P::Facts>) {
         self.sum.add(object.digest);
+        match self.namespaces.get(&key.namespace) {
+            Some(known) => key.namespace = known.clone(),
+            None => drop(self.namespaces.insert(key.namespace.clone())),
+        }
         let place = Place {
             key,
             object,
-            tags: Vec::new(),
+            tags: Few::new(),
             instance: None,
-            reads: Vec::new(),
+            reads: SmallVec::new(),
             dirty: false,
         };
         let at = match self.free.pop() {
@@ -238,6 +247,10 @@ impl<P: Program> World<P> {
         self.sum.remove(place.object.digest);
         self.tombs.bury(now, place.object.uid, end);
         self.free.push(at);
+        let namespace = place.key.namespace;
+        if Arc::strong_count(&namespace) == 2 {
+            self.namespaces.remove(&namespace); // Only this copy and that in the set are left.
+        }
     }
 
     /// The keys of a feed's objects that are not among `shown` and no newer than its list.

@@ -2,7 +2,6 @@
 //! Needs `KUBECONFIG` (of a cluster where a namespace `simcheck` and a CustomResourceDefinition
 //! may come and go); says so and passes without.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 #![allow(clippy::disallowed_methods, reason = "KUBECONFIG names the server to compare with")]
 
 mod common;

@@ -3,7 +3,8 @@
 use super::{Place, World};
 use crate::ids::{ObjectKey, Tag};
 use crate::program::Program;
-use crate::tags::TagId;
+use crate::tags::{Few, TagId};
+use smallvec::SmallVec;
 
 impl<P: Program> World<P> {
     /// Links a place to the tags of its facts as they are now, and touches those it enters.
@@ -33,7 +34,7 @@ impl<P: Program> World<P> {
     fn relink(&mut self, at: u32, wanted: &[Tag<P::Kind>]) {
         let Some(place) = self.place(at) else { return };
         let (name, old) = (Tag::name(&place.key), place.tags.clone());
-        let mut new = vec![self.tags.intern(&name)];
+        let mut new = Few::from_slice(&[self.tags.intern(&name)]);
         for tag in wanted.iter().filter(|tag| tag.index != Tag::<P::Kind>::NAME) {
             let id = self.tags.intern(tag);
             if !new.contains(&id) {
@@ -123,7 +124,7 @@ impl<P: Program> World<P> {
     fn for_tags_of(&mut self, name: TagId, change: impl Fn(&mut crate::tags::Entry<P::Kind>)) {
         let member = self.tags.get(name).and_then(|entry| entry.members.first().copied());
         let tags = member.and_then(|at| self.places[at as usize].as_ref()).map(|p| &p.tags);
-        for &id in tags.map_or(&[name][..], Vec::as_slice) {
+        for &id in tags.map_or(&[name][..], Few::as_slice) {
             if let Some(entry) = self.tags.get_mut(id) {
                 change(entry);
             }
@@ -140,11 +141,11 @@ impl<P: Program> World<P> {
     /// Notes where the decision on an object looked: at tags that have numbers, and at others.
     pub(crate) fn set_reads(&mut self, at: u32, known: &[TagId], unknown: &[Tag<P::Kind>]) {
         let Some(place) = self.place_mut(at) else { return };
-        if unknown.is_empty() && place.reads == known {
+        if unknown.is_empty() && *place.reads == *known {
             return;
         }
         let old = std::mem::take(&mut place.reads);
-        let mut new = known.to_vec();
+        let mut new = SmallVec::from_slice(known);
         new.extend(unknown.iter().map(|tag| self.tags.intern(tag)));
         let (before, after) = (sorted(old), sorted(new.clone()));
         for id in after.iter().filter(|id| before.binary_search(id).is_err()) {
@@ -174,7 +175,7 @@ impl<P: Program> World<P> {
     }
 }
 
-fn sorted(mut ids: Vec<TagId>) -> Vec<TagId> {
+fn sorted(mut ids: SmallVec<[TagId; 8]>) -> SmallVec<[TagId; 8]> {
     ids.sort_unstable();
     ids.dedup();
     ids

@@ -198,7 +198,7 @@ impl<'a> Case<'a> {
     pub(crate) fn next_key(&self) -> Option<NextKey<'a>> {
         let fits = |facts: &KeyFacts| {
             let kept = self.kept_key().is_none_or(|kept| kept.fingerprint == facts.fingerprint);
-            kept && key_fits(facts, &self.cert.key)
+            kept && key_fits(facts, &self.cert.key) && !(self.cert.key.rotate && self.is_used(facts))
         };
         let memory = self.memory_key.filter(|facts| fits(facts));
         let memory = memory.map(|facts| NextKey { fingerprint: &facts.fingerprint, secret: None });
@@ -210,6 +210,19 @@ impl<'a> Case<'a> {
         let asked = self.next_request().and_then(|r| r.facts.csr.good()).map(|c| &c.fingerprint);
         let used = all.iter().find(|key| Some(key.fingerprint) == asked);
         used.or(all.first()).copied()
+    }
+
+    /// Whether a key is that of a revision that was stored: a port that lost the answer to its
+    /// store still holds it.
+    fn is_used(&self, key: &KeyFacts) -> bool {
+        let stored = self.material().and_then(|material| material.key.good());
+        let current = self.revision();
+        let past = self.requests.iter().filter(|request| {
+            request.facts.revision.is_some_and(|revision| revision <= current)
+        });
+        let asked = past.filter_map(|request| request.facts.csr.good().map(|csr| &csr.fingerprint));
+        let mut used = stored.map(|stored| &stored.fingerprint).into_iter().chain(asked);
+        used.any(|fingerprint| *fingerprint == key.fingerprint)
     }
 
     /// The attempt that is being made, counted from 1.

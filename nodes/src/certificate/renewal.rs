@@ -77,7 +77,10 @@ impl Case<'_> {
         let asked = self.cert.duration.as_ref().map(|(_, ms)| *ms);
         let asked = asked.unwrap_or(self.program.settings.certificate.default_duration);
         let lifetime = leaf.not_after.since(leaf.not_before);
-        let clamped = |ca: &Leaf| ca.not_after == leaf.not_after && lifetime < asked;
+        // A leaf asked for in the same moment as its CA loses a second and is renewed as any other.
+        let tolerated = i64::from(self.program.settings.certificate.clamp_tolerance);
+        let short = lifetime < asked - asked / 100 * tolerated;
+        let clamped = |ca: &Leaf| ca.not_after == leaf.not_after && short;
         // A CA that renews itself is not its own leaf.
         self.ca.is_some_and(|ca| clamped(ca) && ca.digest != leaf.digest)
     }
@@ -85,6 +88,10 @@ impl Case<'_> {
     /// The next attempt after the failure that the status tells of.
     pub(super) fn backoff_end(&self) -> Option<Timestamp> {
         let failed = self.cert.status.last_failure?;
+        if failed > self.view.now.plus_millis(self.program.settings.certificate.skew) {
+            // Written by a clock that was wrong; nobody knows when it really was.
+            return Some(self.view.now);
+        }
         Some(self.attempt_after(failed, self.cert.status.failed_attempts.unwrap_or(1)))
     }
 
@@ -106,8 +113,7 @@ impl Case<'_> {
     pub(super) fn quiet_end(&self) -> Option<Timestamp> {
         let quiet = self.program.settings.certificate.quiet_for;
         let request = self.next_request().map(|request| request.facts.created);
-        let first = (self.revision() == 0).then_some(self.cert.created);
-        let renewal = self.renew_at().filter(|at| *at <= self.view.now);
-        request.or(renewal).or(first).map(|since| since.plus_millis(quiet))
+        let coming = self.issuer_may_come().then_some(self.cert.created);
+        request.or(coming).map(|since| since.plus_millis(quiet))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Case, Request};
 use crate::effect::{Event, rfc3339};
-use crate::facts::{CertificateStatus, Parsed, condition};
+use crate::facts::{CertificateStatus, Condition, Parsed, condition};
 use crate::plan::certificate::{Facts as _, Step};
 use crate::status::{Patch, Wanted, remove, set};
 use everleaf_engine::{Failure, Timestamp};
@@ -60,9 +60,13 @@ fn unfit(case: &Case<'_>, request: &Request<'_>) -> Option<String> {
         return Some(format!("the issuer returned a certificate that expired at {end}"));
     }
     let skew = case.program.settings.certificate.skew;
-    (leaf.not_before > now.plus_millis(skew)).then(|| {
+    if leaf.not_before > now.plus_millis(skew) {
         let begin = rfc3339(leaf.not_before);
-        format!("the issuer returned a certificate that is not valid before {begin}")
+        return Some(format!("the issuer returned a certificate that is not valid before {begin}"));
+    }
+    let differing = super::policy::name_differences(case.cert, leaf);
+    (!differing.is_empty()).then(|| {
+        format!("the issuer returned a certificate with other names: [{}]", differing.join(" "))
     })
 }
 
@@ -96,10 +100,16 @@ impl Case<'_> {
             events.push(Event::normal("Issuing", "The certificate has been successfully issued"));
         }
         let issuing = condition(&is.conditions, "Issuing");
-        if let Some(issuing) = issuing.filter(|issuing| self.issuing() != Some(issuing)) {
+        let told = |issuing: &&Condition| {
+            self.issuing().is_some_and(|was| {
+                was.status == issuing.status
+                    && before_trouble(&was.message) == before_trouble(&issuing.message)
+            })
+        };
+        if let Some(issuing) = issuing.filter(|issuing| !told(issuing)) {
             let warning = !issuing.is_true();
             let reason = if warning { &*issuing.reason } else { "Issuing" };
-            let message = issuing.message.clone();
+            let message = before_trouble(&issuing.message).into();
             events.push(Event { warning, reason: reason.into(), message });
         }
         let ready = condition(&is.conditions, "Ready");

@@ -133,8 +133,7 @@ impl Dev {
                 "" if namespaced => "default",
                 given => given,
             };
-            let request =
-                Request::apply(&key, namespace, &name, "everleaf-dev", object.clone());
+            let request = Request::apply(&key, namespace, &name, "everleaf-dev", object.clone());
             Some(server.handle(now, &request))
         });
         let answer = answer.ok_or_else(|| {
@@ -212,10 +211,13 @@ impl Dev {
         self.say(&format!("verified {host} against ca.crt of the Secret alone"));
         let end = leaf["status"]["notAfter"].as_str().unwrap_or_default();
         let renewal = leaf["status"]["renewalTime"].as_str().unwrap_or_default();
-        self.say(&format!("valid    until {end}; {}", match renewal {
-            "" => "renewed when its CA is".to_owned(),
-            renewal => format!("renewed at {renewal}"),
-        }));
+        self.say(&format!(
+            "valid    until {end}; {}",
+            match renewal {
+                "" => "renewed when its CA is".to_owned(),
+                renewal => format!("renewed at {renewal}"),
+            }
+        ));
         Ok(())
     }
 }

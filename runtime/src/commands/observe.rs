@@ -26,8 +26,7 @@ impl Observability {
     /// Starts serving before there is anything to tell.
     pub(super) async fn start(flags: &Options, fence: &Fence) -> Result<Self, Failure> {
         let (samples, seen) = watch::channel(Arc::new(Snapshot::default()));
-        let metrics =
-            Metrics::install(seen).map_err(|error| Failure::Failed(error.to_string()))?;
+        let metrics = Metrics::install(seen).map_err(|error| Failure::Failed(error.to_string()))?;
         let lasts = flags.election.as_ref().map_or(Duration::MAX, |e| e.lease_duration);
         let unrenewed = lasts.saturating_add(flags.election_health_timeout);
         let health = Health::new(fence.clone(), unrenewed, Now::read());

@@ -52,7 +52,11 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     if !streams.is_empty() {
         tell(streams, args.quiet);
     }
-    if diverged { Err(Failure::Failed("this build decides differently".to_owned())) } else { Ok(()) }
+    if diverged {
+        Err(Failure::Failed("this build decides differently".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 fn holds_journals(path: &Path) -> bool {
@@ -69,8 +73,8 @@ fn is_journal(path: &Path) -> Result<bool, Failure> {
 
 fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     let fault = |error: ReadError| Failure::Usage(format!("{}: {error}", path.display()));
-    let file = File::open(path)
-        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    let file =
+        File::open(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
     let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file)).map_err(fault)?;
     let options: Options = serde_json::from_value(reader.header().program.clone())
         .map_err(|error| Failure::Usage(format!("{}:1: options: {error}", path.display())))?;
@@ -98,12 +102,7 @@ fn remember_name(names: &mut Names, input: &Input<Kind, Facts>) {
     }
 }
 
-fn told_move(
-    engine: &Engine<Everleaf>,
-    names: &Names,
-    at: Timestamp,
-    taken: &Move,
-) -> String {
+fn told_move(engine: &Engine<Everleaf>, names: &Names, at: Timestamp, taken: &Move) -> String {
     let machine = &engine.program().plan().machines[usize::from(taken.machine)];
     let state = |index: u8| machine.states[usize::from(index)].name.as_str();
     let object = names.get(&taken.uid).map_or(&*taken.uid, String::as_str);
@@ -120,10 +119,7 @@ fn told_move(
 
 fn summary(path: &Path, report: &Report) -> String {
     let Report { inputs, effects, moves, .. } = report;
-    let mut text = format!(
-        "{}: {inputs} inputs, {effects} effects, {moves} moves",
-        path.display()
-    );
+    let mut text = format!("{}: {inputs} inputs, {effects} effects, {moves} moves", path.display());
     if !report.same_plan {
         text.push_str("; recorded under another plan, so digests are not compared");
     }

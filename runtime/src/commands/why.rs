@@ -7,9 +7,7 @@ use crate::kube_api::{Kube, Selection};
 use crate::operator::feeds;
 use clap::Args;
 use everleaf_api::names::CopiedAnnotations;
-use everleaf_engine::{
-    Config, Delta, Engine, Input, ObjectKey, Program, Status, Timestamp,
-};
+use everleaf_engine::{Config, Delta, Engine, Input, ObjectKey, Program, Status, Timestamp};
 use everleaf_graph::{Machine, WaitKind};
 use everleaf_nodes::effect::rfc3339;
 use everleaf_nodes::facts::Condition;
@@ -65,8 +63,7 @@ pub async fn run(args: &WhyArgs) -> Result<(), Failure> {
         ))
     })?;
     let client = super::operator::client(args.kubeconfig.as_deref()).await?;
-    let namespace =
-        args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let options = Options {
         cluster_resource_namespace: args.cluster_resource_namespace.as_str().into(),
         ..Options::default()

@@ -4,6 +4,8 @@ mod wish;
 
 pub use wish::{csr_spec, key_kind, pki_key_kind};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use everleaf_api::names::{self, CopiedAnnotations};
 use everleaf_api::{Certificate, CertificateRequest, Issuer, ObjectMeta, subject};
 use everleaf_engine::{Delta, Digest, ObjectKey, Timestamp, digest_of};
@@ -15,8 +17,6 @@ use everleaf_pki::{
     CertInfo, ChainHint, CsrInfo, Limits, Name, Oid, PairPart, PairReport, PrivateKey,
     SubjectFields, inspect_pair,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
@@ -91,12 +91,10 @@ impl Projector {
     /// If it is not of the kind's form.
     pub fn read(&self, kind: Kind, object: &Value) -> Result<Read, Unreadable> {
         let meta = meta_of(object);
-        let key =
-            ObjectKey::new(kind, meta.namespace.as_str(), meta.name.as_str());
-        let facts = self.facts(kind, &meta, object).map_err(|error| Unreadable {
-            object: key.to_string(),
-            message: error.to_string(),
-        })?;
+        let key = ObjectKey::new(kind, meta.namespace.as_str(), meta.name.as_str());
+        let facts = self
+            .facts(kind, &meta, object)
+            .map_err(|error| Unreadable { object: key.to_string(), message: error.to_string() })?;
         let (uid, rv) = (meta.uid.as_str().into(), version(&meta));
         Ok(Read { feed: feed_of(kind, &meta), key, uid, rv, facts })
     }
@@ -140,11 +138,8 @@ impl Projector {
 
     fn secret(&self, meta: &ObjectMeta, object: &Value) -> SecretFacts {
         let whole = object.get("data").is_some() || object.get("type").is_some();
-        let content = if whole {
-            Content::Read(Box::new(self.material(object)))
-        } else {
-            Content::Unread
-        };
+        let content =
+            if whole { Content::Read(Box::new(self.material(object))) } else { Content::Unread };
         let label = |key: &str| meta.labels.get(key).map(|value| value.as_str());
         let own = meta.annotations.iter().filter(|(key, _)| key.starts_with(names::PREFIX));
         SecretFacts {

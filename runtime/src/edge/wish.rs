@@ -34,9 +34,7 @@ fn strings(values: &[Arc<str>]) -> Vec<String> {
 }
 
 fn parsed<T: FromStr>(what: &str, values: &[Arc<str>]) -> Result<Vec<T>, String> {
-    let one = |value: &Arc<str>| {
-        value.parse().map_err(|_| format!("{value:?} is no {what}"))
-    };
+    let one = |value: &Arc<str>| value.parse().map_err(|_| format!("{value:?} is no {what}"));
     values.iter().map(one).collect()
 }
 

@@ -106,8 +106,7 @@ impl ApiError {
             message = format!("{message}: {cause}");
             source = cause.source();
         }
-        let class =
-            if verb.writes() { FailureClass::Unknown } else { FailureClass::Transient };
+        let class = if verb.writes() { FailureClass::Unknown } else { FailureClass::Transient };
         let reason = "Unreachable".to_owned();
         let resource = resource.to_owned();
         Self { verb, resource, code: 0, reason, message, class, retry_after_seconds: 0 }

@@ -160,8 +160,11 @@ impl Driver {
         let stepped = wall.since(self.clock.1).saturating_sub(passed);
         self.clock = (monotonic, wall);
         if stepped.abs() > STEP_MS {
-            tracing::warn!(step_ms = stepped, "the wall clock stepped; nothing is spent before \
-                the API server's clock confirms it");
+            tracing::warn!(
+                step_ms = stepped,
+                "the wall clock stepped; nothing is spent before \
+                the API server's clock confirms it"
+            );
             self.handle(Input::ClockStepped);
         }
     }

@@ -24,7 +24,8 @@ pub fn decisions(engine: &Engine<Everleaf>, record: &Record) -> Vec<Decision> {
 fn decision(engine: &Engine<Everleaf>, taken: &Move) -> Decision {
     let machine = &engine.program().plan().machines[usize::from(taken.machine)];
     let state = |index: u8| machine.states[usize::from(index)].name.clone();
-    let object = engine.subject(&taken.uid).map_or_else(|| taken.uid.to_string(), |key| key.to_string());
+    let object =
+        engine.subject(&taken.uid).map_or_else(|| taken.uid.to_string(), |key| key.to_string());
     let why = taken.path.as_ref().map(|path| {
         let edges = path.iter().map(|edge| machine.edges[usize::from(*edge)].why.as_str());
         edges.collect::<Vec<_>>().join("; then ")

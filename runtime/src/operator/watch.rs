@@ -129,8 +129,7 @@ impl Watcher {
         self.send(vec![Delta::ListBegin { feed: self.feed.number }]).await?;
         let mut token = String::new();
         loop {
-            let page =
-                self.kube.list(self.feed.kind, &self.feed.selection, (PAGE, &token)).await;
+            let page = self.kube.list(self.feed.kind, &self.feed.selection, (PAGE, &token)).await;
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {
@@ -234,8 +233,7 @@ impl Watcher {
     /// the other feed of Secrets, so it is looked at.
     async fn deleted(&self, object: &Value) -> Option<Delta<Kind, Facts>> {
         let meta = meta_of(object);
-        let key =
-            ObjectKey::new(self.feed.kind, meta.namespace.as_str(), meta.name.as_str());
+        let key = ObjectKey::new(self.feed.kind, meta.namespace.as_str(), meta.name.as_str());
         if self.feed.kind == Kind::Secret {
             let found = self.kube.get(Kind::Secret, &meta.namespace, &meta.name).await;
             if let Ok(found) = &found

@@ -3,14 +3,14 @@
 
 use super::{Done, Ports, Report, owner_reference, rejected, undone};
 use crate::edge::{decoded, key_facts, meta_of, pki_key_kind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use everleaf_api::names;
 use everleaf_engine::{Delta, FailureClass, ObjectKey, Uid};
 use everleaf_nodes::effect::{KeyPlace, KeySource};
 use everleaf_nodes::facts::KeyFacts;
 use everleaf_nodes::{Effect, Facts, Kind, feed};
 use everleaf_pki::{Encoding, PrivateKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,8 +102,7 @@ impl Ports {
     ) -> Done {
         let key = match source {
             KeySource::Generate(kind) => {
-                let kind =
-                    pki_key_kind(*kind).map_err(|message| rejected("KeyKind", message))?;
+                let kind = pki_key_kind(*kind).map_err(|message| rejected("KeyKind", message))?;
                 let made = tokio::task::spawn_blocking(move || PrivateKey::generate(kind)).await;
                 let made = made.map_err(|error| {
                     Report::failed(FailureClass::Transient, "Aborted", error.to_string())
@@ -166,9 +165,9 @@ impl Ports {
 
     async fn create_key_secret(&self, effect: &Effect, name: &Arc<str>, key: &PrivateKey) -> Done {
         let namespace = &effect.subject.namespace;
-        let pem = key.to_pem(Encoding::Pkcs8).map_err(|error| {
-            rejected("CannotEncodeKey", error.to_string())
-        })?;
+        let pem = key
+            .to_pem(Encoding::Pkcs8)
+            .map_err(|error| rejected("CannotEncodeKey", error.to_string()))?;
         let object = json!({
             "apiVersion": "v1",
             "kind": "Secret",

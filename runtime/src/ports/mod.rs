@@ -129,9 +129,9 @@ impl Ports {
             return self.keys.read(key);
         }
         match self.kube.get(key.kind, &key.namespace, &key.name).await {
-            Ok(object) => self.seen_live(key.kind, &object).unwrap_or_else(|message| {
-                Delta::Unreadable { key: key.clone(), message }
-            }),
+            Ok(object) => self
+                .seen_live(key.kind, &object)
+                .unwrap_or_else(|message| Delta::Unreadable { key: key.clone(), message }),
             Err(error) if error.is_absent() => Delta::Absent { key: key.clone() },
             Err(error) => Delta::Unreadable { key: key.clone(), message: error.to_string() },
         }
@@ -170,9 +170,7 @@ impl Ports {
                 Ok(self.saw(key.kind, &object, Vec::new()))
             }
             Ok(_) => Ok(Report::done(vec![gone(key, base)], Vec::new())),
-            Err(error) if error.is_absent() => {
-                Ok(Report::done(vec![gone(key, base)], Vec::new()))
-            }
+            Err(error) if error.is_absent() => Ok(Report::done(vec![gone(key, base)], Vec::new())),
             Err(error) => Err(undone(&error, std::slice::from_ref(key))),
         }
     }

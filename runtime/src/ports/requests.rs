@@ -2,12 +2,12 @@
 
 use super::{Done, Ports, Report, owner_reference, rejected, undone};
 use crate::edge::{csr_spec, meta_of};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use everleaf_api::{ObjectMeta, names};
 use everleaf_engine::ObjectKey;
 use everleaf_nodes::effect::NewRequest;
 use everleaf_nodes::{Effect, Kind};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 impl Ports {

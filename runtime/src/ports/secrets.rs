@@ -3,13 +3,13 @@
 use super::{Done, Ports, Report, Undone, owner_reference, rejected, undone};
 use crate::edge::meta_of;
 use crate::kube_api::SECRET_MANAGER;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use everleaf_api::names;
 use everleaf_engine::{ObjectKey, Outcome};
 use everleaf_nodes::effect::{Store, Strings};
 use everleaf_nodes::{Base, Effect, Kind};
 use everleaf_pki::{CertInfo, Encoding, PrivateKey, Zeroizing};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -34,7 +34,11 @@ impl Ports {
             data.insert("ca.crt".into(), json!(STANDARD.encode(ca)));
         }
         let (secret, base) = (&store.secret, store.secret_base.as_ref());
-        let object = object(effect, secret, base, &store.annotations, store.owned, data);
+        let kind = match base {
+            Some(base) => self.secret_type(namespace, secret, base).await?,
+            None => "kubernetes.io/tls".to_owned(),
+        };
+        let object = object(effect, (secret, &kind), base, &store.annotations, store.owned, data);
         let mut report = self.apply_secret(namespace, secret, &object).await?;
         // The key is where it belongs now.
         report.seen.extend(self.keys.forget(&effect.base.uid));
@@ -55,6 +59,24 @@ impl Ports {
             return Err(Report::stale(vec![key]));
         }
         Ok(Arc::new(found))
+    }
+
+    /// The type of a Secret that is there: it can never be changed, and one that an apply leaves
+    /// out is taken for `Opaque`.
+    async fn secret_type(
+        &self,
+        namespace: &Arc<str>,
+        name: &Arc<str>,
+        base: &Base,
+    ) -> Result<String, Undone> {
+        let at = ObjectKey::new(Kind::Secret, namespace.clone(), name.clone());
+        let found = self.kube.get(Kind::Secret, namespace, name).await;
+        let found = found.map_err(|error| undone(&error, std::slice::from_ref(&at)))?;
+        let meta = meta_of(&found);
+        if *meta.uid != *base.uid || crate::edge::version(&meta) != base.rv {
+            return Err(Report::stale(vec![at]));
+        }
+        Ok(type_of(&found))
     }
 
     /// Nothing is stored whose key is not the certificate's.
@@ -111,7 +133,8 @@ impl Ports {
             .into_iter()
             .filter_map(|key| Some((key.to_owned(), found.get("data")?.get(key)?.clone())))
             .collect();
-        let object = object(effect, name, Some(base), annotations, owned, data);
+        let kind = type_of(&found);
+        let object = object(effect, (name, &kind), Some(base), annotations, owned, data);
         self.apply_secret(namespace, name, &object).await
     }
 }
@@ -125,11 +148,14 @@ fn encoded_key(key: &PrivateKey, pkcs8: bool) -> Result<Zeroizing<String>, Undon
     key.to_pem(encoding).map_err(|error| rejected("CannotEncodeKey", error.to_string()))
 }
 
-/// The Secret as it is applied. Its type is given only where there is none yet, for it can never
-/// be changed.
+fn type_of(secret: &Value) -> String {
+    secret.get("type").and_then(Value::as_str).unwrap_or("Opaque").to_owned()
+}
+
+/// The Secret as it is applied.
 fn object(
     effect: &Effect,
-    name: &str,
+    (name, kind): (&str, &str),
     base: Option<&Base>,
     annotations: &Strings,
     owned: bool,
@@ -144,14 +170,15 @@ fn object(
     if owned {
         metadata["ownerReferences"] = json!([owner_reference(effect)]);
     }
-    let mut object = json!({ "apiVersion": "v1", "kind": "Secret", "data": data });
-    match base {
-        Some(base) => {
-            metadata["uid"] = json!(base.uid);
-            metadata["resourceVersion"] = json!(base.rv.to_string());
-        }
-        None => object["type"] = json!("kubernetes.io/tls"),
+    if let Some(base) = base {
+        metadata["uid"] = json!(base.uid);
+        metadata["resourceVersion"] = json!(base.rv.to_string());
     }
-    object["metadata"] = metadata;
-    object
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": kind,
+        "data": data,
+    })
 }

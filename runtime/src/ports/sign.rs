@@ -2,12 +2,12 @@
 
 use super::{Done, Ports, Report, Undone, now, rejected, undone};
 use crate::edge::{decoded, meta_of, version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use everleaf_engine::{FailureClass, ObjectKey};
 use everleaf_nodes::effect::{Sign, SignWith, rfc3339};
 use everleaf_nodes::{Base, Effect, Kind};
 use everleaf_pki::{CaSigner, CsrInfo, Issue, Issued, SignError, Usage, self_sign};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -49,11 +49,7 @@ impl Ports {
     }
 
     /// The signer of a CA's Secret, at the version that was decided on.
-    async fn signer(
-        &self,
-        secret: &ObjectKey<Kind>,
-        base: &Base,
-    ) -> Result<Arc<CaSigner>, Undone> {
+    async fn signer(&self, secret: &ObjectKey<Kind>, base: &Base) -> Result<Arc<CaSigner>, Undone> {
         if let Some(signer) = self.signers.get(secret, base) {
             return Ok(signer);
         }
@@ -78,9 +74,9 @@ impl Ports {
 
     async fn write_answer(&self, effect: &Effect, sign: &Sign, issued: &Issued) -> Done {
         let Effect { subject, base, .. } = effect;
-        let mut conditions: Vec<Value> =
-            serde_json::from_str(&sign.conditions).unwrap_or_default();
-        let clamped = if issued.clamped { "; it ends with its CA, before the time asked for" } else { "" };
+        let mut conditions: Vec<Value> = serde_json::from_str(&sign.conditions).unwrap_or_default();
+        let clamped =
+            if issued.clamped { "; it ends with its CA, before the time asked for" } else { "" };
         conditions.push(json!({
             "type": "Ready",
             "status": "True",
@@ -126,9 +122,8 @@ async fn blocking(
     sign: impl FnOnce() -> Result<Issued, SignError> + Send + 'static,
 ) -> Result<Issued, Undone> {
     let signed = tokio::task::spawn_blocking(sign).await;
-    let signed = signed.map_err(|error| {
-        Report::failed(FailureClass::Transient, "Aborted", error.to_string())
-    })?;
+    let signed = signed
+        .map_err(|error| Report::failed(FailureClass::Transient, "Aborted", error.to_string()))?;
     signed.map_err(|error| rejected("SigningError", error.to_string()))
 }
 

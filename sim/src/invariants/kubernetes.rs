@@ -1,7 +1,7 @@
 //! I24 to I27: reading, leading, and writing statuses.
 
 use super::model;
-use super::Invariant;
+use super::{Invariant, Watcher};
 use crate::world::World;
 use crate::world::event::{Actor, Event, Order, Wrote};
 use crate::world::project;
@@ -83,8 +83,9 @@ impl Invariant for ReadAgain {
     }
 
     fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
-        let Event::Wrote(Wrote { actor: Actor::Replica(_), order: Some(order), before, kind, .. }) =
-            event
+        let Event::Wrote(Wrote {
+            actor: Actor::Replica(_), order: Some(order), before, kind, ..
+        }) = event
         else {
             return Ok(());
         };
@@ -177,7 +178,7 @@ struct Status {
 }
 
 impl Status {
-    fn conditions(now: i64, before: &Value, after: &Value) -> Result<(), String> {
+    fn conditions(clock: i64, before: &Value, after: &Value) -> Result<(), String> {
         let name = model::name(after);
         let all = after["status"]["conditions"].as_array();
         for new in all.into_iter().flatten() {
@@ -190,7 +191,8 @@ impl Status {
             let moved = new["lastTransitionTime"] != old["lastTransitionTime"];
             let turned = new["status"] != old["status"];
             // Times are in whole seconds: two turns may share one.
-            let just = model::time(&new["lastTransitionTime"]).is_some_and(|at| now - at < 5000);
+            let just =
+                model::time(&new["lastTransitionTime"]).is_some_and(|at| clock - at < 60_000);
             if moved && !turned || turned && !moved && !just {
                 return Err(format!("{name}: {kind} turned from {old} to {new}"));
             }
@@ -252,7 +254,10 @@ impl Invariant for Status {
             return Ok(());
         }
         if wrote.status {
-            Self::conditions(world.now, before, after)?;
+            let Actor::Replica(at) = wrote.actor else { return Ok(()) };
+            // The replica wrote what its engine had decided, by the engine's time.
+            let clock = world.replicas[at].engine.now().as_millis();
+            Self::conditions(clock, before, after)?;
         }
         if project::version(before) == project::version(after) {
             return Err(format!("{} was written without a change", model::name(after)));

@@ -1,7 +1,7 @@
 //! I29 to I31 and I34: what must come to pass.
 
-use super::Invariant;
 use super::model;
+use super::{Invariant, Watcher};
 use crate::world::World;
 use crate::world::config::{HOUR, MINUTE};
 use crate::world::event::Event;
@@ -134,12 +134,18 @@ impl Invariant for NoSilentWait {
             if replica.paused_until > world.now || !replica.engine.is_fully_synced() {
                 continue;
             }
+            // Under a wrong clock nothing is spent until it is right again.
+            if replica.offset.abs() > 5 * MINUTE {
+                continue;
+            }
             let soon = replica.engine.now().plus_millis(33 * HOUR);
             let world_of = replica.engine.world();
             let certificates = world_of.iter().filter(|(key, _)| key.kind == Kind::Certificate);
             for (key, object) in certificates {
                 let deleting = object.facts.certificate().is_some_and(|facts| facts.deleting);
-                let Some(status) = replica.engine.status(key).filter(|_| !deleting) else { continue };
+                let Some(status) = replica.engine.status(key).filter(|_| !deleting) else {
+                    continue;
+                };
                 let moving = status.held
                     || status.steps.iter().any(|s| matches!(s.phase, "queued" | "inFlight"));
                 let waits = status.armed.iter().any(|armed| armed.at <= soon);

@@ -48,6 +48,7 @@ pub trait Invariant {
 pub fn all() -> Vec<Box<dyn Invariant>> {
     let mut all: Vec<Box<dyn Invariant>> = Vec::new();
     all.extend(plan::all());
+    all.extend(material::first());
     all.extend(kubernetes::all());
     all.extend(ownership::all());
     all.extend(material::all());
@@ -95,6 +96,11 @@ impl Simulation {
     /// A run of that configuration, held to every rule.
     pub fn new(config: Config) -> Self {
         Self { world: World::new(config), invariants: all(), news: Watcher::default() }
+    }
+
+    /// A run that is held to every rule from where it is.
+    pub fn of(world: World) -> Self {
+        Self { world, invariants: all(), news: Watcher::default() }
     }
 
     /// Runs to the end.

@@ -7,7 +7,7 @@ use crate::world::material::{self, SymCert, SymCsr, SymKey};
 use crate::world::project::text;
 use everleaf_api::{GoDuration, Time};
 use everleaf_engine::ObjectKey;
-use everleaf_nodes::facts::{Kind, KeyKind};
+use everleaf_nodes::facts::{KeyKind, Kind};
 use everleaf_nodes::{Do, effect};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,8 @@ pub(super) struct Stored<'a> {
 
 /// A Secret that was just written for a Store effect, if the event is that.
 pub(super) fn stored<'a>(world: &World, event: &'a Event) -> Option<Stored<'a>> {
-    let Event::Wrote(Wrote { actor: Actor::Replica(_), order: Some(order), after, before, .. }) = event
+    let Event::Wrote(Wrote { actor: Actor::Replica(_), order: Some(order), after, before, .. }) =
+        event
     else {
         return None;
     };
@@ -181,18 +182,15 @@ pub(super) fn is_deleting(object: &Value) -> bool {
 pub(super) fn owner(world: &World, namespace_: &str, secret: &str) -> Option<(String, usize)> {
     let selector = crate::apiserver::Selector::all(Some(namespace_));
     let all = world.server.objects("certificates.cert-manager.io", &selector);
-    let rivals: Vec<_> = all
-        .iter()
-        .filter(|c| text(c, "/spec/secretName") == secret && !is_deleting(c))
-        .collect();
+    let rivals: Vec<_> =
+        all.iter().filter(|c| text(c, "/spec/secretName") == secret && !is_deleting(c)).collect();
     let stored = world.server.peek("secrets", namespace_, secret);
     let said = stored.as_deref().and_then(|secret| {
         let annotations = &secret["metadata"]["annotations"];
         annotations["cert-manager.io/certificate-name"].as_str().map(str::to_owned)
     });
     let named = rivals.iter().find(|rival| Some(name(rival)) == said.as_deref());
-    let oldest =
-        || rivals.iter().min_by_key(|c| (text(c, "/metadata/creationTimestamp"), name(c)));
+    let oldest = || rivals.iter().min_by_key(|c| (text(c, "/metadata/creationTimestamp"), name(c)));
     let owner = named.or_else(oldest)?;
     Some((name(owner).to_owned(), rivals.len()))
 }
@@ -238,8 +236,7 @@ pub(super) fn reason_to_issue(world: &World, certificate: &Value) -> Option<Stri
     if *csr.common_name != *spec["commonName"].as_str().unwrap_or_default() {
         return Some("commonName".to_owned());
     }
-    let (asked, wanted) =
-        (duration(&current["spec"]["duration"]), duration(&spec["duration"]));
+    let (asked, wanted) = (duration(&current["spec"]["duration"]), duration(&spec["duration"]));
     match (asked, wanted) {
         (Some(asked), Some(wanted)) if asked != wanted => Some("duration".to_owned()),
         _ => None,
@@ -249,25 +246,19 @@ pub(super) fn reason_to_issue(world: &World, certificate: &Value) -> Option<Stri
 /// What the rules remember of Certificates, by UID, as events go by.
 #[derive(Default)]
 pub struct Watcher {
-    /// When a reason to issue was last there.
-    pub troubled: BTreeMap<String, i64>,
+    /// Whether there is a reason to issue, and when that was so last.
+    troubled: BTreeMap<String, (bool, i64)>,
     /// When the spec last changed.
-    pub edited: BTreeMap<String, i64>,
+    edited: BTreeMap<String, i64>,
     /// When each leaf, by serial, was given.
-    pub given: BTreeMap<u64, i64>,
+    given: BTreeMap<u64, i64>,
 }
 
 impl Watcher {
     /// Takes note of an event.
     pub(super) fn see(&mut self, world: &World, event: &Event) {
-        match event {
-            Event::Wrote(wrote) => self.see_write(world, wrote),
-            Event::Sample => {
-                for certificate in world.all(Kind::Certificate) {
-                    self.judge(world, &certificate);
-                }
-            }
-            _ => {}
+        if let Event::Wrote(wrote) = event {
+            self.see_write(world, wrote);
         }
     }
 
@@ -280,7 +271,7 @@ impl Watcher {
                 if generation(before) != generation(after) {
                     self.edited.insert(uid(object).to_owned(), world.now);
                 }
-                for object in [before, after].into_iter().flatten() {
+                if let Some(object) = after {
                     self.judge(world, object);
                 }
             }
@@ -308,14 +299,15 @@ impl Watcher {
     }
 
     fn judge(&mut self, world: &World, certificate: &Value) {
-        if reason_to_issue(world, certificate).is_some() {
-            self.troubled.insert(uid(certificate).to_owned(), world.now);
-        }
+        let is = reason_to_issue(world, certificate).is_some();
+        let (was, at) = self.troubled.get(uid(certificate)).copied().unwrap_or((true, world.now));
+        let at = if is || was { world.now } else { at };
+        self.troubled.insert(uid(certificate).to_owned(), (is, at));
     }
 
     /// Whether a reason to issue may have been seen lately.
     pub(super) fn was_troubled(&self, world: &World, uid: &str) -> bool {
-        self.troubled.get(uid).is_some_and(|at| world.now - at <= super::LAG)
+        self.troubled.get(uid).is_none_or(|(is, at)| *is || world.now - at <= super::LAG)
     }
 
     /// Whether the spec changed so lately that not everybody knows.

@@ -1,7 +1,7 @@
 //! I09, I10, I11, I13: what is ours.
 
 use super::model;
-use super::{Invariant, LAG};
+use super::{Invariant, LAG, Watcher};
 use crate::world::event::{Actor, Event, Wrote};
 use crate::world::project::text;
 use crate::world::{OPERATOR_NAMESPACE, World};
@@ -29,11 +29,8 @@ impl OwnOnly {
             key.starts_with("cert-manager.io/") || key.starts_with("controller.cert-manager.io/")
         };
         let data = |key: &str| matches!(key, "tls.crt" | "tls.key" | "ca.crt");
-        let places: [(&str, &dyn Fn(&str) -> bool); 3] = [
-            ("/metadata/labels", &ours),
-            ("/metadata/annotations", &ours),
-            ("/data", &data),
-        ];
+        let places: [(&str, &dyn Fn(&str) -> bool); 3] =
+            [("/metadata/labels", &ours), ("/metadata/annotations", &ours), ("/data", &data)];
         for (place, ours) in places {
             let before = before.pointer(place).and_then(Value::as_object);
             let after = after.pointer(place);
@@ -55,7 +52,8 @@ impl Invariant for OwnOnly {
 
     fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         let Event::Wrote(wrote) = event else { return Ok(()) };
-        let Wrote { actor: Actor::Replica(_), order: Some(order), before: Some(before), .. } = wrote
+        let Wrote { actor: Actor::Replica(_), order: Some(order), before: Some(before), .. } =
+            wrote
         else {
             return Ok(());
         };
@@ -140,7 +138,9 @@ impl Invariant for OneWriter {
                 let secret = text(&certificate, "/spec/secretName").to_owned();
                 let known = self.owners.get(&(subject.namespace.to_string(), secret));
                 match known {
-                    Some((owner, _, since)) if *owner != *subject.name && world.now - since > LAG => {
+                    Some((owner, _, since))
+                        if *owner != *subject.name && world.now - since > LAG =>
+                    {
                         Err(format!("{subject} issues, but {owner} owns the Secret"))
                     }
                     _ => Ok(()),
@@ -216,4 +216,3 @@ impl Invariant for IdempotentNames {
         Ok(())
     }
 }
-

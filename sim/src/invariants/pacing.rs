@@ -14,7 +14,7 @@ pub(super) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<Backoff>::default(),
         Box::<StandingStill>::default(),
-        Box::<Renewal>::default(),
+        Box::new(Renewal),
         Box::<Bounded>::default(),
     ]
 }
@@ -128,12 +128,10 @@ fn early(world: &World, watcher: &Watcher, subject: &ObjectKey<Kind>) -> Option<
 }
 
 /// I17: never renewed before the renewal time of the issued lifetime.
-#[derive(Default)]
-struct Renewal {
-}
+struct Renewal;
 
 impl Renewal {
-    fn told_right(&self, world: &World, wrote: &Wrote) -> Result<(), String> {
+    fn told_right(world: &World, news: &Watcher, wrote: &Wrote) -> Result<(), String> {
         let ours = matches!(wrote.actor, Actor::Replica(_)) && wrote.kind == Kind::Certificate;
         let Some(certificate) = wrote.after.as_deref().filter(|_| ours) else { return Ok(()) };
         let Some(told) = model::time(&certificate["status"]["renewalTime"]) else { return Ok(()) };
@@ -163,7 +161,7 @@ impl Invariant for Renewal {
 
     fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Wrote(wrote) = event {
-            self.told_right(world, wrote)?;
+            Self::told_right(world, news, wrote)?;
         }
         let Some((_, order, _)) = model::requested(event) else { return Ok(()) };
         let subject = &order.effect.subject;

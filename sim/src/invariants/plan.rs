@@ -1,6 +1,6 @@
 //! Every move is explained by the plan; and I35: a journal replays to the same decisions.
 
-use super::Invariant;
+use super::{Invariant, Watcher};
 use crate::world::World;
 use crate::world::event::Event;
 use everleaf_engine::journal::Reader;
@@ -33,9 +33,10 @@ impl Invariant for Explained {
         let object = engine.world().iter().find(|(_, object)| object.uid == bad.uid);
         let (name, facts) = object.map_or((String::new(), String::new()), |(key, object)| {
             let truth = engine.status(key).map_or(0, |status| status.truth);
-            let bits = machine.facts.iter().filter(|f| {
-                machine.bit(&f.name).is_some_and(|bit| truth >> bit & 1 == 1)
-            });
+            let bits = machine
+                .facts
+                .iter()
+                .filter(|f| machine.bit(&f.name).is_some_and(|bit| truth >> bit & 1 == 1));
             let names: Vec<_> = bits.map(|fact| fact.name.clone()).collect();
             (key.to_string(), format!("{names:?}; {:?}", object.facts))
         });

@@ -1,6 +1,6 @@
 //! I36: no private key leaves.
 
-use super::Invariant;
+use super::{Invariant, Watcher};
 use crate::world::World;
 use crate::world::event::Event;
 use crate::world::material::CANARY;
@@ -39,7 +39,8 @@ impl Invariant for Canary {
                 Err(format!("an Event on {subject} tells a key"))
             }
             Event::End => {
-                let kinds = [Kind::Certificate, Kind::CertificateRequest, Kind::Issuer, Kind::Ingress];
+                let kinds =
+                    [Kind::Certificate, Kind::CertificateRequest, Kind::Issuer, Kind::Ingress];
                 for object in kinds.into_iter().flat_map(|kind| world.all(kind)) {
                     let text = object.to_string();
                     if sings(&text) || sings_in_base64(&text) {

@@ -110,6 +110,33 @@ switches! {
     }
 }
 
+/// How an issuer of another group answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// As asked.
+    Good,
+    /// With a certificate for another key.
+    WrongKey,
+    /// With a certificate for other names.
+    OtherNames,
+    /// With a certificate that expired an hour ago.
+    Expired,
+    /// With a certificate that is not valid for another hour.
+    NotYetValid,
+    /// With a tenth of the lifetime that was asked for.
+    Short,
+    /// With a certificate that began an hour ago.
+    Backdated,
+    /// With a chain that is out of order and holds strangers.
+    Disordered,
+    /// Ready=False, Failed.
+    Failed,
+    /// InvalidRequest=True.
+    Invalid,
+    /// Not at all.
+    Silent,
+}
+
 /// A mistake that is built into a run, to see that an invariant finds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mutant {
@@ -160,18 +187,20 @@ pub enum Mutant {
     ForgetsWaits,
     /// Waits run on a clock that stands still while the machine sleeps.
     WaitsByUptime,
-    /// A step of the clock is not reported.
-    RenewsOnAnyStep,
+    /// Steps of the clock are taken the wrong way round.
+    MirrorsClock,
     /// Log lines hold the key.
     TellsKeys,
     /// The plan lacks the edges out of a state.
     LacksEdges,
-    /// A decision depends on what was drawn.
-    Fickle,
-    /// The old material is put back by a slow writer.
-    StoresOldRevision,
+    /// The journal lacks what seems to be nothing.
+    SkipsTicks,
     /// A good certificate is replaced by one that does not fit.
     WorsensSecret,
+    /// The port never stores anything.
+    NeverStores,
+    /// Nothing is ever renewed.
+    NeverRenews,
 }
 
 /// What a run is made of.
@@ -203,6 +232,10 @@ pub struct Config {
     pub fault_per_mille: u64,
     /// Whether every input is kept in a journal.
     pub journal: bool,
+    /// Whether every Certificate is of the issuer of another group.
+    pub foreign_only: bool,
+    /// How that issuer answers requests from this revision on, faults or not.
+    pub answer: Option<(Answer, i64)>,
     /// The mistake that is built in.
     pub mutant: Mutant,
     /// The process is killed right after its effect of that number, counted from 1.
@@ -226,6 +259,8 @@ impl Config {
             mishap_every_ms: 12 * HOUR,
             fault_per_mille: 0,
             journal: false,
+            foreign_only: false,
+            answer: None,
             mutant: Mutant::None,
             kill_after_effect: None,
         }
@@ -234,13 +269,13 @@ impl Config {
     /// A run in which everything is drawn from the seed.
     pub fn swarm(seed: u64) -> Self {
         let mut rng = Rng::new(seed, "config");
-        let days = [2, 4, 8, 15, 30, 60];
+        let days = [2, 3, 4, 6, 8, 12, 20, 40];
         let days = *rng.pick(&days).unwrap_or(&2);
         let busy = rng.chance(500);
         Self {
             seed,
             faulty_ms: days * DAY,
-            healed_ms: if days > 10 { 35 * DAY } else { 5 * DAY },
+            healed_ms: if days > 10 { 12 * DAY } else { 4 * DAY },
             certificates: usize::try_from(rng.between(5, 30)).unwrap_or(5),
             replicas: if rng.chance(500) { 2 } else { 1 },
             approve: rng.chance(700),
@@ -251,6 +286,8 @@ impl Config {
             mishap_every_ms: days * DAY / if busy { 40 } else { 10 },
             fault_per_mille: *rng.pick(&[5, 30, 150]).unwrap_or(&5),
             journal: rng.chance(200),
+            foreign_only: false,
+            answer: None,
             mutant: Mutant::None,
             kill_after_effect: None,
         }

@@ -14,8 +14,8 @@ use super::replica::KeyId;
 use super::{Action, World};
 use crate::apiserver::{Request, Response};
 use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Timestamp, Written};
-use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::effect::KeyPlace;
+use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::{Base, Do, Event as Said, effect};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -24,7 +24,11 @@ use std::sync::Arc;
 const AGENT: &str = "everleaf";
 
 /// The outcome of an effect, and what was observed on the way.
-pub(super) type Ended = (Outcome<Kind>, Vec<Delta<Kind, Facts>>);
+pub(super) struct Ended {
+    outcome: Outcome<Kind>,
+    seen: Vec<Delta<Kind, Facts>>,
+    wrote: Vec<Written<Kind>>,
+}
 /// What was written, or how it ended otherwise.
 pub(super) type Done = Result<Vec<Written<Kind>>, Outcome<Kind>>;
 
@@ -84,17 +88,17 @@ impl World {
         if done.is_ok() {
             self.say(at, &order.effect.subject, &order.effect.events);
         }
-        let outcome = match done {
-            Ok(_) if self.config.mutant == Mutant::HidesWrites => Outcome::done(),
-            Ok(wrote) => Outcome::Done { wrote },
-            Err(outcome) => outcome,
+        let (outcome, wrote) = match done {
+            Ok(wrote) if self.config.mutant == Mutant::HidesWrites => (Outcome::done(), wrote),
+            Ok(wrote) => (Outcome::Done { wrote: wrote.clone() }, wrote),
+            Err(outcome) => (outcome, Vec::new()),
         };
         self.note(format_args!("r{at} performed {}: {outcome:?}", order.id));
         let life = self.replicas[at].life;
         let lost = self.faulty && self.config.faults.lost_outcome && self.faults.chance(20);
         if !lost {
             let delay = self.latency.between(1, 60);
-            let ended = (outcome, job.seen);
+            let ended = Ended { outcome, seen: job.seen, wrote };
             self.after(delay, Action::Complete { at, life, order, ended: Box::new(ended) });
         }
         if self.config.kill_after_effect == Some(self.counts.performed) {
@@ -104,18 +108,16 @@ impl World {
 
     pub(super) fn complete(&mut self, at: usize, order: Arc<Order>, ended: Ended) {
         use everleaf_engine::Input;
-        let (outcome, seen) = ended;
+        let Ended { outcome, seen, wrote } = ended;
         for delta in seen {
             self.input(at, Input::Observed(delta));
         }
-        if let Outcome::Done { wrote } = &outcome {
-            for Written { key, rv } in wrote {
-                let acked = &mut self.replicas[at].acked;
-                match rv {
-                    Some(rv) => acked.insert(key.clone(), *rv),
-                    None => acked.remove(key),
-                };
-            }
+        for Written { key, rv } in wrote {
+            let acked = &mut self.replicas[at].acked;
+            match rv {
+                Some(rv) => acked.insert(key, rv),
+                None => acked.remove(&key),
+            };
         }
         let id = order.id.clone();
         let told = outcome.clone();
@@ -155,6 +157,9 @@ impl World {
             }
             Do::EnsureKey { source, place } => self.ensure_key(job, source, place),
             Do::CreateRequest(request) => self.create_request(job, request),
+            Do::Store(_) if self.config.mutant == Mutant::NeverStores => {
+                Err(failed(FailureClass::Transient, "Refused", "not today"))
+            }
             Do::Store(store) => self.store(job, store),
             Do::Sign(sign) => self.sign(job, sign),
             Do::Say => Ok(Vec::new()),
@@ -238,7 +243,11 @@ impl World {
         let found = self.fetch(job, key)?.ok_or_else(|| stale(key.clone()))?;
         let Identity { uid, rv, .. } = project::identity(key.kind, &found);
         let blind = self.config.mutant == Mutant::StoresBlindly;
-        if blind || (uid == base.uid && rv == base.rv) { Ok(found) } else { Err(stale(key.clone())) }
+        if blind || (uid == base.uid && rv == base.rv) {
+            Ok(found)
+        } else {
+            Err(stale(key.clone()))
+        }
     }
 
     /// Sends a request of a replica; faults strike here.
@@ -332,6 +341,10 @@ impl World {
             self.tell(actor, order, &resource, status, before, after);
         }
         if changed {
+            self.versions.push_back((self.now, version));
+            if self.versions.len() > 256 {
+                self.versions.pop_front();
+            }
             self.announce(&resource);
             self.collect_soon();
         }
@@ -362,7 +375,9 @@ impl World {
         if matches!(actor, Actor::Replica(_)) {
             self.counts.writes += 1;
         }
-        if kind == Kind::CertificateRequest && let Some(object) = &after {
+        if kind == Kind::CertificateRequest
+            && let Some(object) = &after
+        {
             self.others_notice(object);
         }
         let order = order.cloned();

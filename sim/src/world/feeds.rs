@@ -18,6 +18,9 @@ pub(super) struct Cursor {
     pending: bool,
 }
 
+/// How far a replica of the API server may lag, in milliseconds.
+const STALE: i64 = 2 * MINUTE;
+
 type Seen = Delta<Kind, Facts>;
 
 impl World {
@@ -76,7 +79,12 @@ impl World {
     fn stale_version(&mut self) -> Option<u64> {
         let on = self.faulty && self.config.faults.stale_list && self.faults.chance(300);
         let version = self.server.version();
-        on.then(|| version.saturating_sub(self.faults.below(20))).filter(|v| *v < version)
+        while self.versions.front().is_some_and(|(at, _)| self.now - at > STALE) {
+            self.versions.pop_front();
+        }
+        let oldest = self.versions.front().map_or(version, |(_, version)| *version);
+        let stale = version.saturating_sub(self.faults.below(20)).max(oldest);
+        (on && stale < version).then_some(stale)
     }
 
     fn show_list(&mut self, at: usize, from: &Source, list: &Value, version: u64) {

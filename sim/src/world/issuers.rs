@@ -1,6 +1,6 @@
 //! Approvers, issuers of another group, and the key pairs of CAs.
 
-use super::config::{DAY, HOUR};
+use super::config::{Answer, DAY, HOUR};
 use super::event::Actor;
 use super::material::{self, SymCert, SymCsr, SymKey};
 use super::project::{self, text};
@@ -8,27 +8,11 @@ use super::{Action, World};
 use crate::apiserver::{Request, rfc3339};
 use everleaf_api::GoDuration;
 use everleaf_engine::ObjectKey;
-use everleaf_nodes::facts::{Kind, KeyKind, Names};
+use everleaf_nodes::facts::{KeyKind, Kind, Names};
 use serde_json::{Value, json};
 
 /// The group of the issuer that is not ours.
 pub const FOREIGN_GROUP: &str = "sim.example.com";
-
-/// How a foreign issuer answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Good,
-    WrongKey,
-    OtherNames,
-    Expired,
-    NotYetValid,
-    Short,
-    Backdated,
-    Disordered,
-    Failed,
-    Invalid,
-    Silent,
-}
 
 const WRONG: [Answer; 10] = [
     Answer::WrongKey,
@@ -95,7 +79,8 @@ impl World {
         new: Vec<Value>,
         mut status: Value,
     ) {
-        let mut conditions = request["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let mut conditions =
+            request["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.retain(|old| new.iter().all(|new| new["type"] != old["type"]));
         conditions.extend(new);
         status["conditions"] = json!(conditions);
@@ -113,7 +98,8 @@ impl World {
             return;
         }
         let wrong = self.faulty && self.config.faults.wrong_answer && self.users.chance(500);
-        let answer = if wrong { *self.users.pick(&WRONG).unwrap_or(&Answer::Good) } else { Answer::Good };
+        let answer =
+            if wrong { *self.users.pick(&WRONG).unwrap_or(&Answer::Good) } else { Answer::Good };
         if wrong {
             self.note(format_args!("the foreign issuer answers {key} with {answer:?}"));
         }
@@ -175,7 +161,9 @@ impl World {
         }
         let stranger = ca_certificate("stranger", "stranger", 0);
         Some(match answer {
-            Answer::Disordered => vec![leaf.clone(), stranger, intermediate.clone(), leaf, intermediate],
+            Answer::Disordered => {
+                vec![leaf.clone(), stranger, intermediate.clone(), leaf, intermediate]
+            }
             _ => vec![leaf, intermediate],
         })
     }
@@ -208,7 +196,8 @@ impl World {
         own.not_after = (self.now + lifetime).div_euclid(1000);
         self.counts.serials += 1;
         own.serial = self.counts.serials;
-        let data = json!({ "tls.crt": material::encode(&[&own]), "tls.key": material::encode(&key) });
+        let data =
+            json!({ "tls.crt": material::encode(&[&own]), "tls.key": material::encode(&key) });
         let object = json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
             "metadata": { "name": name, "namespace": namespace }, "data": data });
         if self.server.peek("secrets", namespace, name).is_some() {

@@ -31,7 +31,11 @@ impl World {
         let replica = &mut self.replicas[at];
         replica.leads = Some(epoch);
         replica.acked.clear();
+        let jumped = std::mem::take(&mut replica.jumped);
         self.input(at, Input::Leadership(Some(epoch)));
+        if jumped.abs() > HOUR {
+            self.input(at, Input::ClockStepped);
+        }
         self.list_all(at);
     }
 
@@ -188,7 +192,8 @@ impl World {
 
     fn jump_forward(&mut self) {
         let at = self.someone();
-        let by = *self.faults.pick(&[MINUTE, 50 * MINUTE, 3 * HOUR, 5 * DAY, 100 * DAY]).unwrap_or(&0);
+        let by =
+            *self.faults.pick(&[MINUTE, 50 * MINUTE, 3 * HOUR, 5 * DAY, 100 * DAY]).unwrap_or(&0);
         self.set_clock(at, by);
     }
 
@@ -219,11 +224,12 @@ impl World {
             return;
         }
         let leads = self.replicas[at].leads;
-        if jumped < -MINUTE && leads.is_some() {
+        if jumped <= -MINUTE && leads.is_some() {
             // Within an epoch the engine's time never falls, so a new one begins.
             if self.holder == Some(at) {
                 self.epoch += 1;
                 let epoch = self.epoch;
+                self.replicas[at].jumped = jumped;
                 self.lead(at, epoch);
             }
             return;

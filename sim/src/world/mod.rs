@@ -137,6 +137,8 @@ pub struct World {
     faults: Rng,
     users: Rng,
     garbage_pending: bool,
+    /// When the API server was at which version, as far back as matters.
+    versions: VecDeque<(i64, u64)>,
     ended: bool,
     names: u64,
 }
@@ -163,12 +165,14 @@ impl World {
             faults: Rng::new(config.seed, "faults"),
             users: Rng::new(config.seed, "users"),
             garbage_pending: false,
+            versions: VecDeque::new(),
             ended: false,
             names: 0,
             config,
         };
         for _ in 0..world.config.replicas.max(1) {
-            let replica = Replica::new(&world.program, 1, world.config.journal);
+            let mut replica = Replica::new(&world.program, 1, world.config.journal);
+            replica.mirrored = world.config.mutant == Mutant::MirrorsClock;
             world.replicas.push(replica);
         }
         world.set_up();
@@ -271,8 +275,7 @@ impl World {
         }
         let at = self.now - START;
         let (days, rest) = (at / config::DAY, at % config::DAY);
-        let (h, m, s, ms) =
-            (rest / HOUR, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000);
+        let (h, m, s, ms) = (rest / HOUR, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000);
         self.log.push_back(format!("{days}d {h:02}:{m:02}:{s:02}.{ms:03} {what}"));
     }
 

@@ -70,7 +70,7 @@ pub(super) fn distort(mutant: Mutant, facts: &mut Facts) {
                 leaf.names = csr.names.clone();
             }
         }
-        (Mutant::TrustsAnyDates, Facts::Request(request)) => {
+        (Mutant::TrustsAnyDates | Mutant::WorsensSecret, Facts::Request(request)) => {
             if let Parsed::Good(leaf) = &mut request.certificate {
                 leaf.not_before = leaf.not_before.min(request.created);
                 leaf.not_after = leaf.not_after.max(leaf.not_before.plus_millis(1000 * HOUR));
@@ -78,6 +78,10 @@ pub(super) fn distort(mutant: Mutant, facts: &mut Facts) {
         }
         (Mutant::KeepsRequests, Facts::Certificate(certificate)) => {
             certificate.history = Some(i32::MAX);
+        }
+        (Mutant::KeepsKeys, Facts::Certificate(certificate)) => certificate.key.rotate = false,
+        (Mutant::NeverRenews, Facts::Certificate(certificate)) => {
+            certificate.renewal.disabled = true;
         }
         (Mutant::RenewsByWish, Facts::Secret(secret)) => {
             if let everleaf_nodes::facts::Content::Read(material) = &mut secret.content
@@ -87,8 +91,8 @@ pub(super) fn distort(mutant: Mutant, facts: &mut Facts) {
             }
         }
         (Mutant::IgnoresContest, Facts::Certificate(certificate)) => {
-            // One Secret, spelled in as many ways as there are Certificates.
-            if certificate.created.as_millis() % 2 == 1 {
+            // One Secret, spelled in two ways.
+            if certificate.spec.0 % 2 == 1 {
                 certificate.secret_name = format!("./{}", certificate.secret_name).into();
             }
         }

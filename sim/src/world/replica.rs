@@ -62,6 +62,8 @@ pub struct Replica {
     pub paused_until: i64,
     /// How far its clock jumped, in milliseconds; the driver has not noticed yet.
     pub jumped: i64,
+    /// Whether its clock is read the wrong way round, which is a mutant's mistake.
+    pub(super) mirrored: bool,
     /// The keys in its memory.
     pub keys: BTreeMap<KeyId, SymKey>,
     /// The versions of objects that its writes were acknowledged with.
@@ -98,6 +100,7 @@ impl Replica {
             offset: 0,
             paused_until: 0,
             jumped: 0,
+            mirrored: false,
             keys: BTreeMap::new(),
             acked: BTreeMap::new(),
             listed: [false; 8],
@@ -113,7 +116,8 @@ impl Replica {
 
     /// Its wall clock, when the true time is `now`.
     pub fn clock(&self, now: i64) -> Timestamp {
-        Timestamp::from_millis(now + self.offset)
+        let offset = if self.mirrored { -self.offset } else { self.offset };
+        Timestamp::from_millis(now + offset)
     }
 }
 
@@ -135,6 +139,8 @@ impl World {
             let moves = record.moves.clone();
             self.emitted.push(Event::Moved { replica: at, at: clock, moves });
         }
+        let skipped = self.config.mutant == Mutant::SkipsTicks;
+        let kept = kept.filter(|input| !(skipped && *input == Input::Tick));
         let replica = &mut self.replicas[at];
         if let (Some(journal), Some(input)) = (&mut replica.journal, kept) {
             replica.seq += 1;
@@ -194,7 +200,7 @@ impl World {
         let due = match replica.engine.poll_wake() {
             Wake::OnlyWhenTold => return,
             Wake::Now => self.now,
-            Wake::At(wall) => wall.as_millis() - replica.offset,
+            Wake::At(wall) => self.now + wall.since(replica.clock(self.now)),
         };
         // A driver may be woken a little late, never early.
         let due = due.max(self.now) + 1;

@@ -1,12 +1,12 @@
 //! The cluster at the start of a run.
 
 use super::World;
+use super::config::DAY;
 use super::event::Actor;
 use super::issuers::FOREIGN_GROUP;
-use super::config::DAY;
+use super::project;
 use crate::apiserver::{ApiServer, Config, Request};
 use everleaf_nodes::facts::Kind;
-use super::project;
 use serde_json::{Value, json};
 
 /// Issuers with a schema of one line: theirs is the longest there is, and every run reads it.

@@ -105,6 +105,9 @@ impl World {
     }
 
     fn some_issuer(&mut self) -> Value {
+        if self.config.foreign_only {
+            return Self::foreign_issuer();
+        }
         match self.users.below(10) {
             0..=4 => json!({ "name": "ca" }),
             5 | 6 => json!({ "name": "cluster-ca", "kind": "ClusterIssuer" }),
@@ -181,8 +184,7 @@ impl World {
     /// Sets `Issuing=True`, as cmctl does.
     pub fn renew(&mut self, certificate: &Value) {
         let mut new = certificate.clone();
-        let mut conditions =
-            new["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let mut conditions = new["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.retain(|condition| condition["type"] != "Issuing");
         conditions.push(json!({ "type": "Issuing", "status": "True",
             "reason": "ManuallyTriggered",
@@ -217,7 +219,12 @@ impl World {
             }
             let host = format!("v{}.{}.example.com", self.users.below(9), key.name);
             let tls = json!([{ "hosts": [host], "secretName": format!("{}-tls", key.name) }]);
-            return self.merge(Actor::User, Kind::Ingress, &found, json!({ "spec": { "tls": tls } }));
+            return self.merge(
+                Actor::User,
+                Kind::Ingress,
+                &found,
+                json!({ "spec": { "tls": tls } }),
+            );
         }
         self.names += 1;
         let name = format!("i{}", self.names);
@@ -288,8 +295,7 @@ impl World {
 
     /// Merge-patches an object, as a user.
     pub fn patch_as_user(&mut self, key: &ObjectKey<Kind>, patch: Value) {
-        let request =
-            Request::merge(project::resource(key.kind), &key.namespace, &key.name, patch);
+        let request = Request::merge(project::resource(key.kind), &key.namespace, &key.name, patch);
         self.call(Actor::User, None, request.from_agent("kubectl"));
     }
 }

@@ -69,11 +69,8 @@ impl World {
     fn adopt_request(&mut self, job: &mut Job, target: ObjectKey<Kind>, wanted: &Value) -> Done {
         let Some(found) = self.fetch(job, &target)? else { return Err(stale(target)) };
         let annotation = |object: &Value, key: &str| object["metadata"]["annotations"][key].clone();
-        let keys = [
-            names::everleaf::ATTEMPT,
-            names::everleaf::INPUT_DIGEST,
-            names::everleaf::OWNER_UID,
-        ];
+        let keys =
+            [names::everleaf::ATTEMPT, names::everleaf::INPUT_DIGEST, names::everleaf::OWNER_UID];
         let same = keys.iter().all(|key| annotation(&found, key) == annotation(wanted, key));
         let ours = same && is_controlled_by(&found, &job.order.effect.base.uid);
         if ours || self.config.mutant == Mutant::AdoptsAnything {

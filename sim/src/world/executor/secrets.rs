@@ -41,7 +41,7 @@ impl World {
         place: &KeyPlace,
     ) -> Done {
         let key = match source {
-            KeySource::Generate(kind) => self.new_key(job, *kind),
+            KeySource::Generate(kind) => self.new_key(*kind),
             KeySource::Reuse { secret, fingerprint } => {
                 let name = self.secret_key(job, secret);
                 let found = self.fetch(job, &name)?;
@@ -61,11 +61,7 @@ impl World {
         }
     }
 
-    fn new_key(&mut self, job: &Job, kind: everleaf_nodes::facts::KeyKind) -> SymKey {
-        if self.config.mutant == Mutant::KeepsKeys {
-            let owner = &job.order.effect.base.uid;
-            return SymKey::new(&format!("k-{owner}"), kind);
-        }
+    fn new_key(&mut self, kind: everleaf_nodes::facts::KeyKind) -> SymKey {
         self.counts.keys += 1;
         SymKey::new(&format!("k{}", self.counts.keys), kind)
     }
@@ -175,8 +171,7 @@ impl World {
             (Some(base), Some(is)) => base.uid == is.uid && base.rv == is.rv,
             _ => false,
         };
-        let blind =
-            matches!(self.config.mutant, Mutant::StoresBlindly | Mutant::IgnoresContest);
+        let blind = matches!(self.config.mutant, Mutant::StoresBlindly | Mutant::IgnoresContest);
         if same || blind { Ok(()) } else { Err(stale(target.clone())) }
     }
 

@@ -99,7 +99,8 @@ impl World {
                 "message": "Certificate fetched from issuer successfully",
                 "lastTransitionTime": rfc3339(self.now) }));
         }
-        let mut status = json!({ "conditions": conditions, "certificate": material::encode(chain) });
+        let mut status =
+            json!({ "conditions": conditions, "certificate": material::encode(chain) });
         if let Some(ca) = ca {
             status["ca"] = json!(material::encode(&[ca]));
         }

@@ -38,6 +38,7 @@ fn recorded() -> Option<Vec<Value>> {
 /// Puts the objects into the scenario's namespace, with status, under their new owners.
 async fn restore(world: &World, objects: &[Value]) {
     let mut uids = BTreeMap::new();
+    let failed_at = rfc3339(-60);
     for object in objects {
         let (kind, name) = (text(object, "/kind"), name_of(object));
         if kind == "ClusterIssuer" && world.find(kind, name).await.is_some() {
@@ -60,19 +61,19 @@ async fn restore(world: &World, objects: &[Value]) {
         let created = world.create(copy).await;
         uids.insert(uid_of(object).to_owned(), uid_of(&created).to_owned());
         if let Some(status) = object.get("status").filter(|_| kind != "Ingress") {
-            let status = freshened(name, status);
+            let status = freshened(name, status, &failed_at);
             world.patch_status((kind, name), "cert-manager", status).await;
         }
     }
 }
 
-/// What failed, failed a minute ago: the recording is older than its back-off.
-fn freshened(name: &str, status: &Value) -> Value {
+/// What failed, failed at this time: the recording is older than its back-off.
+fn freshened(name: &str, status: &Value, failed_at: &str) -> Value {
     let mut status = status.clone();
     if name.starts_with("blocked") {
         for field in ["lastFailureTime", "failureTime"] {
             if status.get(field).is_some() {
-                status[field] = rfc3339(-60).into();
+                status[field] = failed_at.into();
             }
         }
     }

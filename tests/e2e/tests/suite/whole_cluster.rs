@@ -146,7 +146,7 @@ fn an_ingress_that_changes_takes_its_certificates_along() {
         .await;
 
         world.delete("Ingress", "web").await;
-        eventually("everything of the Ingress is collected", 60, async || {
+        eventually("everything of the Ingress is collected", 120, async || {
             let mut left = Vec::new();
             for kind in ["Certificate", "CertificateRequest", "Secret"] {
                 left.extend(world.list(kind).await.iter().map(|o| name_of(o).to_owned()));
