@@ -114,6 +114,21 @@ fn after_the_30_seconds_whatever_a_live_read_shows_is_believed() {
 }
 
 #[test]
+fn a_write_after_the_30_seconds_has_to_be_seen_itself() {
+    let mut hand = Hand::with_job("a", Job { parts: 2, ..job("t") });
+    let started = hand.started();
+    let key = result_key("a", 0);
+    let (first, second) = (hand.next_rv(), hand.next_rv());
+    hand.done(&started[0].0, &[(&key, Some(first))]);
+    hand.pass(30 * SECOND);
+    hand.done(&started[1].0, &[(&key, Some(second))]);
+    hand.apply_live(RESULTS, &key, "uid-r", first, result("a", 0));
+    assert!(hand.status("a").held, "the read was asked for before that write");
+    hand.apply(RESULTS, &key, "uid-r", second, result("a", 0));
+    assert!(!hand.status("a").held);
+}
+
+#[test]
 fn an_unreadable_object_is_asked_for_again() {
     let (mut hand, _) = made_unseen();
     hand.pass(30 * SECOND);

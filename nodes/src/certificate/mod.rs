@@ -183,7 +183,7 @@ impl<'a> Case<'a> {
     /// Whether the issuer is missing, but the Certificate is so young that it may be on its way:
     /// manifests are applied in any order.
     pub(crate) fn issuer_may_come(&self) -> bool {
-        let young = self.cert.created.plus_millis(self.program.settings.certificate.quiet_for);
+        let young = self.cert.created.plus_millis(self.program.settings.certificate.issuer_grace);
         self.issuer.is_none() && self.cert.issuer.is_ours() && self.view.now < young
     }
 
@@ -198,7 +198,8 @@ impl<'a> Case<'a> {
     pub(crate) fn next_key(&self) -> Option<NextKey<'a>> {
         let fits = |facts: &KeyFacts| {
             let kept = self.kept_key().is_none_or(|kept| kept.fingerprint == facts.fingerprint);
-            kept && key_fits(facts, &self.cert.key) && !(self.cert.key.rotate && self.is_used(facts))
+            kept && key_fits(facts, &self.cert.key)
+                && !(self.cert.key.rotate && self.is_used(facts))
         };
         let memory = self.memory_key.filter(|facts| fits(facts));
         let memory = memory.map(|facts| NextKey { fingerprint: &facts.fingerprint, secret: None });
@@ -217,9 +218,10 @@ impl<'a> Case<'a> {
     fn is_used(&self, key: &KeyFacts) -> bool {
         let stored = self.material().and_then(|material| material.key.good());
         let current = self.revision();
-        let past = self.requests.iter().filter(|request| {
-            request.facts.revision.is_some_and(|revision| revision <= current)
-        });
+        let past = self
+            .requests
+            .iter()
+            .filter(|request| request.facts.revision.is_some_and(|revision| revision <= current));
         let asked = past.filter_map(|request| request.facts.csr.good().map(|csr| &csr.fingerprint));
         let mut used = stored.map(|stored| &stored.fingerprint).into_iter().chain(asked);
         used.any(|fingerprint| *fingerprint == key.fingerprint)
@@ -295,7 +297,8 @@ impl<'a> Case<'a> {
         let waiting = self.is_waiting_out_a_failure();
         let wanted = self.wants_issuance();
         let doomed = |secret: &&SecretSight<'a>| {
-            !secret.facts.deleting && !waiting && !(wanted && used == Some(secret.name))
+            let in_use = wanted && used == Some(secret.name);
+            !(secret.facts.deleting || waiting || in_use)
         };
         self.key_secrets.iter().filter(doomed).copied().collect()
     }

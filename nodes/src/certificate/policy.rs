@@ -166,7 +166,7 @@ impl Case<'_> {
     }
 }
 
-fn set<'a>(values: &'a [Arc<str>]) -> BTreeSet<&'a str> {
+fn set(values: &[Arc<str>]) -> BTreeSet<&str> {
     values.iter().map(|value| &**value).collect()
 }
 

@@ -111,9 +111,10 @@ impl Case<'_> {
 
     /// Until when an issuance in progress is not worth a status write.
     pub(super) fn quiet_end(&self) -> Option<Timestamp> {
-        let quiet = self.program.settings.certificate.quiet_for;
+        let settings = &self.program.settings.certificate;
         let request = self.next_request().map(|request| request.facts.created);
+        let answer = request.map(|since| since.plus_millis(settings.quiet_for));
         let coming = self.issuer_may_come().then_some(self.cert.created);
-        request.or(coming).map(|since| since.plus_millis(quiet))
+        answer.or(coming.map(|since| since.plus_millis(settings.issuer_grace)))
     }
 }

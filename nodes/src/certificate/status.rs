@@ -181,6 +181,10 @@ impl Case<'_> {
             return self.say_failed(status, failed);
         }
         if self.is_quiet() {
+            // Half of the news would be a write of its own, and say Ready of what is gone.
+            let told = &self.cert.status;
+            (status.not_before, status.not_after) = (told.not_before, told.not_after);
+            status.renewal = told.renewal;
             return;
         }
         self.say_ready(status);

@@ -34,7 +34,7 @@ fn is_well_due(world: &World) -> bool {
 fn can_be_ready(world: &World, certificate: &Value) -> bool {
     let secret = certificate["spec"]["secretName"].as_str().unwrap_or_default();
     let owner = model::owner(world, model::namespace(certificate), secret);
-    let owns = owner.is_some_and(|(owner, _)| owner == model::name(certificate));
+    let owns = owner.is_some_and(|owner| owner == model::name(certificate));
     let facts = project::facts(Kind::Certificate, certificate, true);
     let sound = matches!(facts, Some(Facts::Certificate(facts)) if facts.problems.is_empty());
     owns && sound && !model::is_deleting(certificate) && !keeps_a_wrong_key(world, certificate)
@@ -131,11 +131,11 @@ impl Invariant for NoSilentWait {
             return Ok(());
         }
         for replica in world.replicas.iter().filter(|r| r.alive && r.leads.is_some()) {
-            if replica.paused_until > world.now || !replica.engine.is_fully_synced() {
+            if replica.paused_until > world.now - MINUTE || !replica.engine.is_fully_synced() {
                 continue;
             }
             // Under a wrong clock nothing is spent until it is right again.
-            if replica.offset.abs() > 5 * MINUTE {
+            if replica.offset.abs() > 5 * MINUTE || replica.jumped != 0 {
                 continue;
             }
             let soon = replica.engine.now().plus_millis(33 * HOUR);

@@ -134,7 +134,11 @@ impl Invariant for Fresh {
             return Err(format!("stored {} ms after it expired", now - end));
         }
         let renew = model::renew_at(&stored.certificate["spec"], leaf, now);
-        if renew <= now { Err("stored, and due for renewal at once".to_owned()) } else { Ok(()) }
+        if renew <= now - skew {
+            Err("stored, and due for renewal at once".to_owned())
+        } else {
+            Ok(())
+        }
     }
 }
 

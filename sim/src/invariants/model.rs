@@ -179,7 +179,7 @@ pub(super) fn is_deleting(object: &Value) -> bool {
 }
 
 /// The name of the Certificate that owns a Secret that several may name.
-pub(super) fn owner(world: &World, namespace_: &str, secret: &str) -> Option<(String, usize)> {
+pub(super) fn owner(world: &World, namespace_: &str, secret: &str) -> Option<String> {
     let selector = crate::apiserver::Selector::all(Some(namespace_));
     let all = world.server.objects("certificates.cert-manager.io", &selector);
     let rivals: Vec<_> =
@@ -192,7 +192,7 @@ pub(super) fn owner(world: &World, namespace_: &str, secret: &str) -> Option<(St
     let named = rivals.iter().find(|rival| Some(name(rival)) == said.as_deref());
     let oldest = || rivals.iter().min_by_key(|c| (text(c, "/metadata/creationTimestamp"), name(c)));
     let owner = named.or_else(oldest)?;
-    Some((name(owner).to_owned(), rivals.len()))
+    Some(name(owner).to_owned())
 }
 
 /// Why, apart from the clock, a Certificate is to be issued anew.

@@ -73,20 +73,19 @@ impl Invariant for OwnOnly {
 /// I10: of all Certificates that name one Secret, one writes it.
 #[derive(Default)]
 struct OneWriter {
-    /// By namespace and Secret: who owns it, among how many, since when.
-    owners: BTreeMap<(String, String), (String, usize, i64)>,
+    /// By namespace and Secret: who owns it, since when.
+    owners: BTreeMap<(String, String), (String, i64)>,
 }
 
 impl OneWriter {
     fn settle(&mut self, world: &World, namespace: &str, secret: &str) {
         let key = (namespace.to_owned(), secret.to_owned());
-        let Some((owner, rivals)) = model::owner(world, namespace, secret) else {
+        let Some(owner) = model::owner(world, namespace, secret) else {
             self.owners.remove(&key);
             return;
         };
-        let same = |(was, count, _): &(String, usize, i64)| *was == owner && *count == rivals;
-        if !self.owners.get(&key).is_some_and(same) {
-            self.owners.insert(key, (owner, rivals, world.now));
+        if self.owners.get(&key).is_none_or(|(was, _)| *was != owner) {
+            self.owners.insert(key, (owner, world.now));
         }
     }
 
@@ -94,7 +93,7 @@ impl OneWriter {
         for certificate in world.all(Kind::Certificate) {
             let secret = text(&certificate, "/spec/secretName");
             let owner = model::owner(world, model::namespace(&certificate), secret);
-            let Some((owner, _)) = owner else { continue };
+            let Some(owner) = owner else { continue };
             if owner == model::name(&certificate) {
                 continue;
             }
@@ -138,9 +137,7 @@ impl Invariant for OneWriter {
                 let secret = text(&certificate, "/spec/secretName").to_owned();
                 let known = self.owners.get(&(subject.namespace.to_string(), secret));
                 match known {
-                    Some((owner, _, since))
-                        if *owner != *subject.name && world.now - since > LAG =>
-                    {
+                    Some((owner, since)) if *owner != *subject.name && world.now - since > LAG => {
                         Err(format!("{subject} issues, but {owner} owns the Secret"))
                     }
                     _ => Ok(()),

@@ -79,8 +79,13 @@ pub(super) fn written(key: ObjectKey<Kind>, object: &Value) -> Written<Kind> {
 impl World {
     /// Performs an effect, now, and sends its outcome on its way.
     pub(super) fn perform(&mut self, at: usize, order: Arc<Order>) {
-        if self.replicas[at].leads != order.epoch && self.config.mutant != Mutant::LeadsForever {
-            return; // A port looks at the Lease before it sends.
+        let over = self.replicas[at].leads != order.epoch;
+        if over && self.config.mutant != Mutant::LeadsForever {
+            // A port looks at the Lease before it sends; a process may stand still in between.
+            let slips = self.faulty && self.config.faults.overlap && self.faults.chance(500);
+            if !slips {
+                return;
+            }
         }
         let mut job = Job { at, order: order.clone(), seen: Vec::new() };
         self.counts.performed += 1;

@@ -1,7 +1,7 @@
 //! How a replica learns of the cluster: lists, watches, live reads, and what goes wrong with them.
 
 use super::config::{MINUTE, Mutant};
-use super::project::{self, SOURCES, Source};
+use super::project::{self, Identity, SOURCES, Source};
 use super::{Action, World};
 use crate::apiserver::{EventType, Fault, Request, Script, Verb, Watch, WatchEvent, When};
 use everleaf_engine::{Delta, Input, ObjectKey};
@@ -19,7 +19,7 @@ pub(super) struct Cursor {
 }
 
 /// How far a replica of the API server may lag, in milliseconds.
-const STALE: i64 = 2 * MINUTE;
+const STALE: i64 = 30_000;
 
 type Seen = Delta<Kind, Facts>;
 
@@ -93,7 +93,7 @@ impl World {
         self.input(at, Input::Observed(Delta::ListBegin { feed: from.feed }));
         for item in &items {
             if let Some(seen) = self.applied(at, kind, from, item, false) {
-                self.input(at, Input::Observed(seen));
+                self.observe(at, seen);
             }
         }
         let end = Delta::ListEnd { feed: from.feed, rv: version };
@@ -213,15 +213,35 @@ impl World {
                 self.applied(at, kind, from, &event.object, false)
             }
             EventType::Deleted => {
-                let identity = project::identity(kind, &event.object);
-                let (key, uid) = (identity.key, identity.uid);
-                Some(Delta::Deleted { feed: from.feed, key, uid })
+                let Identity { key, uid, rv } = project::identity(kind, &event.object);
+                // What was read live since is newer than this news.
+                let known = self.replicas[at].engine.world().get(&key);
+                let old = known.is_some_and(|known| known.uid == uid && known.rv > rv);
+                (!old).then_some(Delta::Deleted { feed: from.feed, key, uid })
             }
             EventType::Bookmark | EventType::Error => None,
         };
         if let Some(delta) = delta {
-            self.input(at, Input::Observed(delta));
+            self.observe(at, delta);
         }
+    }
+
+    /// Tells the engine. A key that was seen in a Secret is kept in memory no longer: the answer
+    /// to the write that put it there may have been lost.
+    pub(super) fn observe(&mut self, at: usize, seen: Seen) {
+        let stored = match &seen {
+            Delta::Applied { facts: Facts::Secret(secret), .. } if !secret.next_key => {
+                let key = secret.material().and_then(|material| material.key.good());
+                key.map(|key| key.fingerprint.clone())
+            }
+            _ => None,
+        };
+        self.input(at, Input::Observed(seen));
+        let Some(fingerprint) = stored else { return };
+        let keys = self.replicas[at].keys.iter();
+        let held = keys.filter(|(_, key)| key.fp == fingerprint && !key.reused);
+        let held: Vec<_> = held.map(|(id, _)| id.clone()).collect();
+        held.iter().for_each(|id| self.forget_key(at, id, &fingerprint));
     }
 
     fn applied(
@@ -262,7 +282,7 @@ impl World {
             let failed = self.faulty && self.config.faults.throttle && self.faults.chance(50);
             self.live(at, key, failed)
         };
-        self.input(at, Input::Observed(delta));
+        self.observe(at, delta);
     }
 
     fn live(&mut self, at: usize, key: &ObjectKey<Kind>, failed: bool) -> Seen {

@@ -98,9 +98,12 @@ impl World {
             return;
         }
         let wrong = self.faulty && self.config.faults.wrong_answer && self.users.chance(500);
-        let answer =
-            if wrong { *self.users.pick(&WRONG).unwrap_or(&Answer::Good) } else { Answer::Good };
-        if wrong {
+        let drawn = if wrong { self.users.pick(&WRONG).copied() } else { None };
+        let revision = &request["metadata"]["annotations"]["cert-manager.io/certificate-revision"];
+        let revision: i64 = revision.as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let told = self.config.answer.filter(|(_, from)| revision >= *from);
+        let answer = told.map(|(answer, _)| answer).or(drawn).unwrap_or(Answer::Good);
+        if answer != Answer::Good {
             self.note(format_args!("the foreign issuer answers {key} with {answer:?}"));
         }
         let now = rfc3339(self.now);

@@ -25,12 +25,15 @@ pub struct SymKey {
     pub kind: KeyKind,
     /// What must never leave.
     pub canary: String,
+    /// Whether it was taken from a Secret to be used again; said in memory only.
+    #[serde(skip)]
+    pub reused: bool,
 }
 
 impl SymKey {
     /// A key; the fingerprint is whatever the caller counts.
     pub fn new(fp: &str, kind: KeyKind) -> Self {
-        Self { fp: fp.into(), kind, canary: format!("{CANARY}-{fp}") }
+        Self { fp: fp.into(), kind, canary: format!("{CANARY}-{fp}"), reused: false }
     }
 
     /// What may be told of it.

@@ -51,6 +51,8 @@ impl World {
         for cursor in &mut self.replicas[at].cursors {
             *cursor = Default::default();
         }
+        // Whatever its clock did is of no account before it leads again.
+        self.replicas[at].jumped = 0;
         self.input(at, Input::Leadership(None));
     }
 
@@ -87,6 +89,7 @@ impl World {
         self.note(format_args!("r{at} starts as process {life}"));
         let mut replica = Replica::new(&self.program, life, self.config.journal);
         replica.offset = offset;
+        replica.mirrored = self.config.mutant == Mutant::MirrorsClock;
         self.replicas[at] = replica;
         let holder_gone = self.holder.is_none_or(|holder| !self.replicas[holder].alive);
         if self.holder == Some(at) || holder_gone {
@@ -146,7 +149,7 @@ impl World {
         }
     }
 
-    /// The leader stands still for longer than its Lease holds, and goes on before it notices.
+    /// The leader stands still for longer than its Lease holds, right after it looked at it.
     fn overlap(&mut self) {
         let Some(from) = self.holder.filter(|at| self.replicas[*at].alive) else { return };
         let to = (from + 1) % self.replicas.len();
@@ -154,12 +157,12 @@ impl World {
             return;
         }
         let pause = self.faults.between(LEASE, 4 * MINUTE);
-        let blind = self.faults.between(0, MINUTE);
-        self.note(format_args!("r{from} stands still for {pause} ms, then leads {blind} ms more"));
-        self.replicas[from].paused_until = self.now + pause;
+        self.note(format_args!("r{from} stands still for {pause} ms"));
         let life = self.replicas[from].life;
+        // It learns of its loss as soon as it runs again, but what it was about to send is sent.
+        self.after(pause, Action::Lose { at: from, life });
+        self.replicas[from].paused_until = self.now + pause;
         self.take_over(from);
-        self.after(pause + blind, Action::Lose { at: from, life });
     }
 
     fn suspend(&mut self) {
@@ -182,12 +185,12 @@ impl World {
         replica.paused_until = until;
         replica.jumped += pause;
         let life = replica.life;
+        if self.holder == Some(at) && self.replicas.len() > 1 {
+            self.after(pause, Action::Lose { at, life });
+            self.take_over(at);
+        }
         let notice = self.latency.between(1, WATCHFULNESS);
         self.after(pause + notice, Action::NoticeClock { at, life });
-        if self.holder == Some(at) && self.replicas.len() > 1 {
-            self.take_over(at);
-            self.after(pause + notice, Action::Lose { at, life });
-        }
     }
 
     fn jump_forward(&mut self) {

@@ -307,6 +307,26 @@ impl World {
         self.server.peek(project::resource(key.kind), &key.namespace, &key.name)
     }
 
+    /// Forgets what happened, for runs that nobody watches.
+    pub fn forget_events(&mut self) {
+        self.emitted.clear();
+    }
+
+    /// Draws other latencies from here on; everything else that is drawn stays as it was.
+    pub fn redraw_latencies(&mut self, label: u64) {
+        self.latency = Rng::new(self.config.seed ^ label, "other latencies");
+    }
+
+    /// The machine of a replica sleeps for so many milliseconds.
+    pub fn suspend_replica(&mut self, at: usize, ms: i64) {
+        self.sleep(at, ms);
+    }
+
+    /// The clock of a replica is set, by so many milliseconds.
+    pub fn set_replica_clock(&mut self, at: usize, by: i64) {
+        self.set_clock(at, by);
+    }
+
     /// The mistake that is built into the run.
     pub fn mutant(&self) -> Mutant {
         self.config.mutant

@@ -135,8 +135,13 @@ impl World {
             2 => json!({ "issuerRef": self.some_issuer() }),
             3 => json!({ "privateKey": { "algorithm": "ECDSA", "size": 384 } }),
             4 => {
-                let mut times = json!({ "renewBefore": null, "renewBeforePercentage": null });
+                let mut times = json!({});
                 self.wish_for_times(&mut times);
+                if let Some(times) = times.as_object_mut() {
+                    for field in ["renewBefore", "renewBeforePercentage"] {
+                        times.entry(field).or_insert(Value::Null);
+                    }
+                }
                 times
             }
             _ => json!({ "privateKey": { "rotationPolicy": "Always" } }),
@@ -291,6 +296,11 @@ impl World {
     /// Deletes an object, as a user.
     pub fn delete_as_user(&mut self, key: &ObjectKey<Kind>) -> bool {
         self.delete_as(Actor::User, key)
+    }
+
+    /// Creates an object.
+    pub fn create_as(&mut self, actor: Actor, resource: &str, namespace: &str, object: Value) {
+        self.call(actor, None, Request::create(resource, namespace, object));
     }
 
     /// Merge-patches an object, as a user.

@@ -47,7 +47,7 @@ impl World {
                 let found = self.fetch(job, &name)?;
                 let key = found.and_then(|secret| material::key_of(&secret));
                 let key = key.filter(|key| key.fp == *fingerprint);
-                key.ok_or_else(|| stale(name))?
+                SymKey { reused: true, ..key.ok_or_else(|| stale(name))? }
             }
         };
         match place {

@@ -34,7 +34,7 @@ impl World {
         let ca = root.or(signer.chain.last()).cloned();
         let stored: Vec<SymCert> =
             chain.iter().filter(|c| c.signer != c.fp || chain.len() == 1).cloned().collect();
-        let patch = self.answer(sign, base.rv, &stored, ca);
+        let patch = self.answer(job.at, sign, base.rv, &stored, ca);
         let resource = project::resource(Kind::CertificateRequest);
         let request = Request::merge(resource, &subject.namespace, &subject.name, patch);
         self.write(job, subject, request.on_status())
@@ -92,12 +92,20 @@ impl World {
         std::iter::once(leaf).chain(signer.chain.iter().cloned()).collect()
     }
 
-    fn answer(&self, sign: &Sign, rv: u64, chain: &[SymCert], ca: Option<SymCert>) -> Value {
+    fn answer(
+        &self,
+        at: usize,
+        sign: &Sign,
+        rv: u64,
+        chain: &[SymCert],
+        ca: Option<SymCert>,
+    ) -> Value {
+        let now = self.replicas[at].clock(self.now).as_millis();
         let mut conditions: Value = serde_json::from_str(&sign.conditions).unwrap_or_default();
         if let Some(all) = conditions.as_array_mut() {
             all.push(json!({ "type": "Ready", "status": "True", "reason": "Issued",
                 "message": "Certificate fetched from issuer successfully",
-                "lastTransitionTime": rfc3339(self.now) }));
+                "lastTransitionTime": rfc3339(now) }));
         }
         let mut status =
             json!({ "conditions": conditions, "certificate": material::encode(chain) });

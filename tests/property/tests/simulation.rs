@@ -1,0 +1,95 @@
+//! Whole clusters, drawn from seeds, held to every invariant: faults first, then healing.
+//!
+//! `EVERLEAF_SEEDS=n` runs that many seeds more; a failure prints its seed, and
+//! `EVERLEAF_SEED=n` runs that one alone.
+#![allow(clippy::disallowed_methods, reason = "how many seeds to run is asked for outside")]
+
+use everleaf_sim::invariants::{Failure, Simulation};
+use everleaf_sim::world::World;
+use everleaf_sim::world::config::{Config, DAY, Faults, Habits};
+
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn run(config: Config) -> World {
+    let shown = |failure: Box<Failure>| panic!("{failure}");
+    Simulation::new(config).run().unwrap_or_else(shown)
+}
+
+/// Runs every `of`th seed, beginning with `first`, so that test threads share the work.
+fn run_seeds(first: u64, of: u64, count: u64) {
+    if let Some(seed) = asked("EVERLEAF_SEED") {
+        if seed % of == first {
+            run(Config::swarm(seed));
+        }
+        return;
+    }
+    let count = count + asked("EVERLEAF_SEEDS").unwrap_or(0);
+    for seed in (0..count).filter(|seed| seed % of == first) {
+        run(Config::swarm(seed));
+    }
+}
+
+const SEEDS: u64 = 72;
+
+#[test]
+fn every_invariant_holds_under_drawn_faults_first_third() {
+    run_seeds(0, 3, SEEDS);
+}
+
+#[test]
+fn every_invariant_holds_under_drawn_faults_second_third() {
+    run_seeds(1, 3, SEEDS);
+}
+
+#[test]
+fn every_invariant_holds_under_drawn_faults_last_third() {
+    run_seeds(2, 3, SEEDS);
+}
+
+#[test]
+fn users_alone_break_nothing() {
+    for seed in 1000..1006 {
+        let config =
+            Config { faults: Faults::default(), fault_per_mille: 0, ..Config::swarm(seed) };
+        run(config);
+    }
+}
+
+#[test]
+fn a_quiet_quarter_writes_nothing_but_renewals() {
+    let config = Config { certificates: 10, healed_ms: 30 * DAY, ..Config::calm(7) };
+    let mut simulation = Simulation::new(config);
+    let settled = everleaf_sim::world::START + DAY;
+    simulation.run_until(settled).unwrap_or_else(|failure| panic!("{failure}"));
+    let keys = simulation.world.counts.keys;
+    let before = simulation.world.counts.writes;
+    let world = simulation.run().unwrap_or_else(|failure| panic!("{failure}"));
+    let issued = world.counts.keys - keys;
+    let writes = world.counts.writes - before;
+    assert!(issued > 0, "some of ten certificates are renewed within thirty days");
+    assert!(writes <= issued * 7, "{writes} writes for {issued} renewals");
+}
+
+#[test]
+fn an_issuance_by_a_ca_of_ours_takes_four_writes() {
+    let mut simulation = Simulation::new(Config { healed_ms: DAY, ..Config::calm(3) });
+    let settled = everleaf_sim::world::START + 60_000;
+    simulation.run_until(settled).unwrap_or_else(|failure| panic!("{failure}"));
+    let before = simulation.world.counts.writes;
+    let spec = serde_json::json!({ "secretName": "shop-tls", "dnsNames": ["shop.example.com"],
+        "issuerRef": { "name": "ca" } });
+    simulation.world.create_certificate_as_user("app", "shop", spec);
+    let world = simulation.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(world.counts.writes - before, 4, "request, signature, Secret, status");
+}
+
+#[test]
+fn every_fault_at_once_is_survived() {
+    for seed in 2000..2004 {
+        let faults = Faults { forbidden: false, ..Faults::all() };
+        let config = Config { faults, habits: Habits::all(), replicas: 2, ..Config::swarm(seed) };
+        run(Config { faulty_ms: 3 * DAY, healed_ms: 4 * DAY, ..config });
+    }
+}
