@@ -21,6 +21,16 @@ impl Ports {
         let spec = csr_spec(&new.wish).map_err(|message| rejected("RequestFailed", message))?;
         let pem = spec.build_pem(&key);
         let pem = pem.map_err(|error| rejected("RequestFailed", error.to_string()))?;
+        let longest = self.projector.limits.certificate;
+        if pem.len() > longest {
+            // Nobody, this operator included, would read it.
+            let length = pem.len();
+            let message = format!(
+                "the request is {length} bytes long, more than --max-certificate-size {longest}; \
+                 ask for fewer names"
+            );
+            return Err(rejected("RequestFailed", message));
+        }
         let object = object(effect, new, &pem);
         let at = ObjectKey::new(Kind::CertificateRequest, namespace.clone(), new.name.clone());
         let made = self.kube.create(at.kind, namespace, &object, super::events::MANAGER).await;
