@@ -66,6 +66,8 @@ impl Case<'_> {
         let floor = settings.renewal_floor.max(lifetime / settings.renewal_floor_share.max(1));
         let request = self.current_request();
         let answered = request.and_then(|r| r.ready().and_then(|ready: &Condition| ready.at));
+        // An answer in the future was written by a clock that was wrong.
+        let answered = answered.filter(|at| *at <= self.view.now.plus_millis(settings.skew));
         let stored = answered.unwrap_or(leaf.not_before).max(leaf.not_before);
         let late = leaf.not_after.plus_millis(-(leaf.not_after.since(stored).max(0) / 3));
         desired.max(stored.plus_millis(floor).min(late))

@@ -212,6 +212,10 @@ impl Status {
         }
         let secret = certificate["spec"]["secretName"].as_str().unwrap_or_default();
         let place = (model::namespace(certificate).to_owned(), secret.to_owned());
+        let slept = |r: &crate::world::Replica| r.paused_until > world.now - super::LAG;
+        if world.replicas.iter().any(slept) {
+            return Ok(());
+        }
         let lately = |at: Option<&i64>| at.is_some_and(|at| world.now - at <= super::LAG);
         if lately(self.secrets.get(&place)) || lately(self.edits.get(model::uid(certificate))) {
             return Ok(());
@@ -228,8 +232,9 @@ impl Status {
             return Err(format!("{name} is Ready, but its Secret holds no pair"));
         }
         let on = world.config.faults;
-        let skew = if on.clock_forward || on.clock_backward { 2 * super::LAG } else { 0 };
-        if world.now >= leaf.not_after * 1000 + skew {
+        // Under a clock that is wrong by days nobody can tell.
+        let clocks = on.clock_forward || on.clock_backward;
+        if !clocks && world.now >= leaf.not_after * 1000 + super::LAG {
             return Err(format!("{name} is said to be Ready after its end"));
         }
         model::conforms(&certificate["spec"], &leaf).map_err(|why| format!("{name}: {why}"))

@@ -2,8 +2,9 @@
 
 use super::model;
 use super::{Invariant, Watcher};
+use crate::world::FOREIGN_GROUP;
 use crate::world::World;
-use crate::world::config::{HOUR, MINUTE};
+use crate::world::config::{Answer, HOUR, MINUTE};
 use crate::world::event::Event;
 use crate::world::material;
 use crate::world::project;
@@ -37,7 +38,17 @@ fn can_be_ready(world: &World, certificate: &Value) -> bool {
     let owns = owner.is_some_and(|owner| owner == model::name(certificate));
     let facts = project::facts(Kind::Certificate, certificate, true);
     let sound = matches!(facts, Some(Facts::Certificate(facts)) if facts.problems.is_empty());
-    owns && sound && !model::is_deleting(certificate) && !keeps_a_wrong_key(world, certificate)
+    owns && sound
+        && !model::is_deleting(certificate)
+        && !keeps_a_wrong_key(world, certificate)
+        && !is_never_answered(world, certificate)
+}
+
+/// Whether its issuer gives nothing that may be stored, for as long as the run goes on.
+fn is_never_answered(world: &World, certificate: &Value) -> bool {
+    let good = [Answer::Good, Answer::Short, Answer::Backdated, Answer::Disordered];
+    let bad = world.config.answer.is_some_and(|(answer, _)| !good.contains(&answer));
+    bad && certificate["spec"]["issuerRef"]["group"] == FOREIGN_GROUP
 }
 
 /// A key that is never to be rotated, of a kind that is no longer asked for.
@@ -80,7 +91,7 @@ impl Invariant for Convergence {
 
     fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         self.samples += u64::from(matches!(event, Event::Sample));
-        let sampled = matches!(event, Event::Sample) && self.samples % EVERY == 0;
+        let sampled = matches!(event, Event::Sample) && self.samples.is_multiple_of(EVERY);
         if !is_well_due(world) || !(sampled || matches!(event, Event::End)) {
             return Ok(());
         }
@@ -102,7 +113,7 @@ impl Invariant for NoExpiry {
 
     fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         self.samples += u64::from(matches!(event, Event::Sample));
-        let sampled = matches!(event, Event::Sample) && self.samples % EVERY == 0;
+        let sampled = matches!(event, Event::Sample) && self.samples.is_multiple_of(EVERY);
         if !sampled || !is_well_due(world) {
             return Ok(());
         }
@@ -135,7 +146,7 @@ impl Invariant for NoSilentWait {
                 continue;
             }
             // Under a wrong clock nothing is spent until it is right again.
-            if replica.offset.abs() > 5 * MINUTE || replica.jumped != 0 {
+            if replica.doubts || replica.offset.abs() > 5 * MINUTE || replica.jumped != 0 {
                 continue;
             }
             let soon = replica.engine.now().plus_millis(33 * HOUR);

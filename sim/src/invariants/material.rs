@@ -153,7 +153,7 @@ impl Invariant for NeverWorse {
         "I06"
     }
 
-    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
+    fn look(&mut self, world: &World, news: &Watcher, event: &Event) -> Result<(), String> {
         let Some(stored) = stored(world, event) else { return Ok(()) };
         let spec = &stored.certificate["spec"];
         let good = |leaf: Option<&material::SymCert>| {
@@ -165,7 +165,8 @@ impl Invariant for NeverWorse {
         };
         let before = stored.before.map(material::chain_of).unwrap_or_default();
         let skewed = world.replicas.iter().any(|replica| replica.offset != 0);
-        let worse = good(before.first()) && !good(stored.chain.first()) && !skewed;
+        let edited = news.was_edited(world, model::uid(&stored.certificate));
+        let worse = good(before.first()) && !good(stored.chain.first()) && !skewed && !edited;
         if worse { Err("a good leaf was replaced by a bad one".to_owned()) } else { Ok(()) }
     }
 }

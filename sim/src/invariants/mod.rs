@@ -14,7 +14,7 @@ mod plan;
 mod secrecy;
 
 use crate::world::World;
-use crate::world::config::Config;
+use crate::world::config::{Config, Faults};
 use crate::world::event::Event;
 pub use model::Watcher;
 pub use plan::replays;
@@ -22,6 +22,11 @@ use std::fmt;
 
 /// The longest time that a change may stay unseen while faults strike, in milliseconds.
 pub const LAG: i64 = 45 * 60_000;
+
+/// The longest time that a change may stay unseen in that run, in milliseconds.
+fn lag(world: &World) -> i64 {
+    if world.config.faults == Faults::default() { 3 * 60_000 } else { LAG }
+}
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -198,7 +198,9 @@ pub(super) fn owner(world: &World, namespace_: &str, secret: &str) -> Option<Str
 /// Why, apart from the clock, a Certificate is to be issued anew.
 pub(super) fn reason_to_issue(world: &World, certificate: &Value) -> Option<String> {
     let spec = &certificate["spec"];
-    if is_true(certificate, "Issuing") {
+    // What we say ourselves when the clock asks for a renewal is no reason.
+    let issuing = condition(certificate, "Issuing").filter(|c| c["status"] == "True");
+    if issuing.is_some_and(|issuing| issuing["reason"] != "Renewing") {
         return Some("Issuing=True".to_owned());
     }
     let Some(secret) = secret_of(world, certificate) else { return Some("no Secret".to_owned()) };
@@ -268,7 +270,7 @@ impl Watcher {
             Kind::Certificate => {
                 let generation = |o: Option<&Value>| o.map(|o| o["metadata"]["generation"].clone());
                 let (before, after) = (wrote.before.as_deref(), wrote.after.as_deref());
-                if generation(before) != generation(after) {
+                if before.is_some() && generation(before) != generation(after) {
                     self.edited.insert(uid(object).to_owned(), world.now);
                 }
                 if let Some(object) = after {
@@ -307,12 +309,12 @@ impl Watcher {
 
     /// Whether a reason to issue may have been seen lately.
     pub(super) fn was_troubled(&self, world: &World, uid: &str) -> bool {
-        self.troubled.get(uid).is_none_or(|(is, at)| *is || world.now - at <= super::LAG)
+        self.troubled.get(uid).is_none_or(|(is, at)| *is || world.now - at <= super::lag(world))
     }
 
     /// Whether the spec changed so lately that not everybody knows.
     pub(super) fn was_edited(&self, world: &World, uid: &str) -> bool {
-        self.edited.get(uid).is_some_and(|at| world.now - at <= super::LAG)
+        self.edited.get(uid).is_some_and(|at| world.now - at <= super::lag(world))
     }
 
     /// When a leaf was given; its own beginning if that was not seen.

@@ -1,7 +1,7 @@
 //! I09, I10, I11, I13: what is ours.
 
 use super::model;
-use super::{Invariant, LAG, Watcher};
+use super::{Invariant, Watcher};
 use crate::world::event::{Actor, Event, Wrote};
 use crate::world::project::text;
 use crate::world::{OPERATOR_NAMESPACE, World};
@@ -135,9 +135,15 @@ impl Invariant for OneWriter {
                 let subject = &order.effect.subject;
                 let Some(certificate) = world.peek(subject) else { return Ok(()) };
                 let secret = text(&certificate, "/spec/secretName").to_owned();
+                let owner = model::owner(world, &subject.namespace, &secret);
+                if owner.is_none_or(|owner| *owner == *subject.name) {
+                    return Ok(());
+                }
                 let known = self.owners.get(&(subject.namespace.to_string(), secret));
                 match known {
-                    Some((owner, since)) if *owner != *subject.name && world.now - since > LAG => {
+                    Some((owner, since))
+                        if *owner != *subject.name && world.now - since > super::lag(world) =>
+                    {
                         Err(format!("{subject} issues, but {owner} owns the Secret"))
                     }
                     _ => Ok(()),

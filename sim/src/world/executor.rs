@@ -24,7 +24,7 @@ use std::sync::Arc;
 const AGENT: &str = "everleaf";
 
 /// The outcome of an effect, and what was observed on the way.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     outcome: Outcome<Kind>,
     seen: Vec<Delta<Kind, Facts>>,
     wrote: Vec<Written<Kind>>,

@@ -213,17 +213,24 @@ impl World {
                 self.applied(at, kind, from, &event.object, false)
             }
             EventType::Deleted => {
-                let Identity { key, uid, rv } = project::identity(kind, &event.object);
-                // What was read live since is newer than this news.
-                let known = self.replicas[at].engine.world().get(&key);
-                let old = known.is_some_and(|known| known.uid == uid && known.rv > rv);
-                (!old).then_some(Delta::Deleted { feed: from.feed, key, uid })
+                let Identity { key, uid, .. } = project::identity(kind, &event.object);
+                if kind == Kind::Secret {
+                    // It may only have left this feed's selection and entered the other's.
+                    return self.look_again(at, key);
+                }
+                Some(Delta::Deleted { feed: from.feed, key, uid })
             }
             EventType::Bookmark | EventType::Error => None,
         };
         if let Some(delta) = delta {
             self.observe(at, delta);
         }
+    }
+
+    fn look_again(&mut self, at: usize, key: ObjectKey<Kind>) {
+        let life = self.replicas[at].life;
+        let delay = self.latency.between(2, 60);
+        self.after(delay, Action::Read { at, life, key });
     }
 
     /// Tells the engine. A key that was seen in a Secret is kept in memory no longer: the answer
@@ -287,6 +294,7 @@ impl World {
 
     fn live(&mut self, at: usize, key: &ObjectKey<Kind>, failed: bool) -> Seen {
         if failed {
+            self.look_again(at, key.clone());
             return Delta::Unreadable { key: key.clone(), message: "503".to_owned() };
         }
         let request = Request::get(project::resource(key.kind), &key.namespace, &key.name);

@@ -33,7 +33,8 @@ impl World {
         replica.acked.clear();
         let jumped = std::mem::take(&mut replica.jumped);
         self.input(at, Input::Leadership(Some(epoch)));
-        if jumped.abs() > HOUR {
+        // A new epoch does not end a doubt, but it moves the time: so it is asked for again.
+        if jumped.abs() > HOUR || self.replicas[at].doubts {
             self.input(at, Input::ClockStepped);
         }
         self.list_all(at);
@@ -153,7 +154,7 @@ impl World {
     fn overlap(&mut self) {
         let Some(from) = self.holder.filter(|at| self.replicas[*at].alive) else { return };
         let to = (from + 1) % self.replicas.len();
-        if !self.replicas[to].alive {
+        if !self.replicas[to].alive || self.replicas[from].paused_until > self.now {
             return;
         }
         let pause = self.faults.between(LEASE, 4 * MINUTE);
@@ -167,6 +168,9 @@ impl World {
 
     fn suspend(&mut self) {
         let at = self.someone();
+        if self.replicas[at].paused_until > self.now {
+            return;
+        }
         let longest = (self.config.faulty_ms / 8).clamp(2 * HOUR, 4 * DAY);
         let pause = self.faults.between(10 * MINUTE, longest);
         let pause = pause.min(START_OF_HEAL_MARGIN + self.left_of_faults());
@@ -260,6 +264,9 @@ impl World {
             self.replicas[at].paused_until = self.replicas[at].paused_until.min(self.now);
             if self.replicas[at].offset != 0 {
                 self.set_clock(at, 0);
+            }
+            if self.holder != Some(at) && self.replicas[at].leads.is_some() {
+                self.lose(at);
             }
         }
         self.restore_ca("app", "ca-pair");

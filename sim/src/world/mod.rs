@@ -24,6 +24,7 @@ use event::{Actor, Event, Order};
 use everleaf_engine::{Epoch, Input, ObjectKey, Timestamp};
 use everleaf_nodes::Everleaf;
 use everleaf_nodes::facts::Kind;
+pub use issuers::FOREIGN_GROUP;
 pub use mutant::OPERATOR_NAMESPACE;
 pub use replica::{Pages, Replica};
 use rng::Rng;
@@ -232,6 +233,7 @@ impl World {
             Action::Read { at, key, .. } => self.read_live(at, &key),
             Action::Clock { at, .. } => {
                 let date = Timestamp::from_millis(self.now);
+                self.replicas[at].doubts &= self.replicas[at].offset.abs() > 5 * 60_000;
                 self.input(at, Input::Clock(date));
             }
             Action::Lead { at, epoch, .. } => self.lead(at, epoch),

@@ -64,6 +64,8 @@ pub struct Replica {
     pub jumped: i64,
     /// Whether its clock is read the wrong way round, which is a mutant's mistake.
     pub(super) mirrored: bool,
+    /// Whether the engine was told of a step that the API server's time did not confirm yet.
+    pub doubts: bool,
     /// The keys in its memory.
     pub keys: BTreeMap<KeyId, SymKey>,
     /// The versions of objects that its writes were acknowledged with.
@@ -101,6 +103,7 @@ impl Replica {
             paused_until: 0,
             jumped: 0,
             mirrored: false,
+            doubts: false,
             keys: BTreeMap::new(),
             acked: BTreeMap::new(),
             listed: [false; 8],
@@ -132,6 +135,7 @@ impl World {
         }
         let now = self.now;
         let replica = &mut self.replicas[at];
+        replica.doubts |= input == Input::ClockStepped;
         let clock = replica.clock(now);
         let kept = replica.journal.is_some().then(|| input.clone());
         let record = replica.engine.handle(clock, input);

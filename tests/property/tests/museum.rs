@@ -2,7 +2,7 @@
 
 use everleaf_nodes::facts::Kind;
 use everleaf_sim::invariants::Simulation;
-use everleaf_sim::world::config::{Answer, Config, DAY, Faults, HOUR, Habits, MINUTE, Mutant};
+use everleaf_sim::world::config::{Config, DAY, Faults, HOUR, Habits, MINUTE, Mutant};
 use everleaf_sim::world::{START, World};
 use serde_json::{Value, json};
 
@@ -32,30 +32,6 @@ fn ready(certificate: &Value) -> &Value {
     let conditions = certificate["status"]["conditions"].as_array();
     let mut all = conditions.into_iter().flatten();
     all.find(|condition| condition["type"] == "Ready").map_or(&Value::Null, |ready| ready)
-}
-
-/// The requests that were made: each one takes a key.
-fn keys_made(answer: Answer) -> u64 {
-    let config = Config { answer: Some((answer, 1)), ..config(1) };
-    let mut simulation = Simulation::new(config);
-    advance(&mut simulation, MINUTE);
-    let before = simulation.world.counts.keys;
-    let issuer = World::foreign_issuer();
-    simulation.world.create_certificate_as_user("app", "shop", spec("shop-tls", issuer));
-    advance(&mut simulation, 2 * DAY);
-    let world = &simulation.world;
-    assert!(world.server.peek("secrets", "app", "shop-tls").is_none(), "{answer:?} was stored");
-    assert!(certificate(world, "shop")["status"]["failedIssuanceAttempts"].as_i64() >= Some(4));
-    world.counts.keys - before
-}
-
-#[test]
-fn m1_a_wrong_key_or_an_expired_leaf_starts_no_loop() {
-    // 1, 2, 4, 8 and 16 hours: six attempts in two days.
-    for answer in [Answer::WrongKey, Answer::Expired, Answer::OtherNames] {
-        let made = keys_made(answer);
-        assert!((4..=6).contains(&made), "{answer:?}: {made} attempts in two days");
-    }
 }
 
 #[test]
@@ -198,20 +174,4 @@ fn m9_is_red_when_lists_are_not_awaited() {
     let config = Config { certificates: 4, mutant: Mutant::ActsBeforeSync, ..config(9) };
     let failure = Simulation::new(config).run().map(drop).expect_err("it acts on nothing");
     assert_eq!(failure.violation.id, "I25");
-}
-
-#[test]
-fn m12_everything_may_vanish_in_any_order() {
-    for seed in 0..6 {
-        let config = Config {
-            habits: Habits::all(),
-            faults: Faults { recreate: true, ca_outage: true, ..Faults::default() },
-            faulty_ms: DAY,
-            certificates: 10,
-            act_every_ms: 3 * MINUTE,
-            mishap_every_ms: 7 * MINUTE,
-            ..config(seed)
-        };
-        Simulation::new(config).run().map(drop).unwrap_or_else(|failure| panic!("{failure}"));
-    }
 }
