@@ -82,10 +82,6 @@ pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> 
     conditions.iter().find(|condition| condition["type"] == *kind)
 }
 
-pub(super) fn is_true(object: &Value, kind: &str) -> bool {
-    condition(object, kind).is_some_and(|condition| condition["status"] == "True")
-}
-
 /// The kind of key that a spec asks for.
 pub(super) fn wanted_key(spec: &Value) -> KeyKind {
     let key = &spec["privateKey"];

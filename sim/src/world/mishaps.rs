@@ -34,7 +34,8 @@ impl World {
         let jumped = std::mem::take(&mut replica.jumped);
         self.input(at, Input::Leadership(Some(epoch)));
         // A new epoch does not end a doubt, but it moves the time: so it is asked for again.
-        if jumped.abs() > HOUR || self.replicas[at].doubts {
+        let unaware = self.config.mutant == Mutant::MirrorsClock;
+        if (jumped.abs() > HOUR || self.replicas[at].doubts) && !unaware {
             self.input(at, Input::ClockStepped);
         }
         self.list_all(at);
@@ -241,7 +242,8 @@ impl World {
             }
             return;
         }
-        if jumped > HOUR && leads.is_some() {
+        let unaware = self.config.mutant == Mutant::MirrorsClock;
+        if jumped > HOUR && leads.is_some() && !unaware {
             self.input(at, Input::ClockStepped);
         }
         self.set_alarm(at);
