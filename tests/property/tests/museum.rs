@@ -2,7 +2,7 @@
 
 use everleaf_nodes::facts::Kind;
 use everleaf_sim::invariants::Simulation;
-use everleaf_sim::world::config::{Config, DAY, Faults, HOUR, Habits, MINUTE, Mutant};
+use everleaf_sim::world::config::{Answer, Config, DAY, Faults, HOUR, Habits, MINUTE, Mutant};
 use everleaf_sim::world::{START, World};
 use serde_json::{Value, json};
 
