@@ -1,6 +1,5 @@
 //! Whole clusters, drawn from seeds, held to every invariant: faults first, then healing.
 
-
 use everleaf_sim::invariants::{Failure, Simulation};
 use everleaf_sim::world::World;
 use everleaf_sim::world::config::{Config, DAY, Faults, Habits};
