@@ -163,9 +163,10 @@ impl<'a> Case<'a> {
         self.requests.iter().find(|request| request.facts.revision == next).copied()
     }
 
-    /// `Issuing=True`, unless what it asks for was just done.
+    /// `Issuing=True` for a reason of somebody else, unless what it asks for was just done.
     pub(crate) fn is_forced(&self) -> bool {
-        !self.has_news() && self.issuing().is_some_and(Condition::is_true)
+        let others = |issuing: &Condition| !policy::OUR_REASONS.contains(&&*issuing.reason);
+        !self.has_news() && self.issuing().is_some_and(|c| c.is_true() && others(c))
     }
 
     pub(crate) fn issuing(&self) -> Option<&'a Condition> {

@@ -9,6 +9,22 @@ use crate::facts::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// The reasons for which we say `Issuing=True` ourselves. What each speaks of is looked at anew
+/// every time, so the condition asks for nothing: it may have been written under a clock that was
+/// wrong, or by a leader that saw too little.
+pub(super) const OUR_REASONS: [&str; 10] = [
+    "DoesNotExist",
+    "IncorrectCertificate",
+    "IncorrectIssuer",
+    "InvalidCertificate",
+    "InvalidCertificateRequest",
+    "InvalidKeyPair",
+    "MissingData",
+    "Renewing",
+    "RequestChanged",
+    "SecretMismatch",
+];
+
 /// Why what is stored does not satisfy the spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

@@ -70,7 +70,8 @@ impl Case<'_> {
         let answered = answered.filter(|at| *at <= self.view.now.plus_millis(settings.skew));
         let stored = answered.unwrap_or(leaf.not_before).max(leaf.not_before);
         let late = leaf.not_after.plus_millis(-(leaf.not_after.since(stored).max(0) / 3));
-        desired.max(stored.plus_millis(floor).min(late))
+        let before_the_end = leaf.not_after.plus_millis(-1000);
+        desired.max(stored.plus_millis(floor).min(late)).min(before_the_end)
     }
 
     /// Whether the certificate was clamped to the end of its CA, and the CA is still the same: it

@@ -147,9 +147,12 @@ impl Case<'_> {
     }
 
     fn say_contested(&self, status: &mut CertificateStatus) {
-        let incorrect = self.violation.as_ref().filter(|v| v.reason == "IncorrectCertificate");
-        let message = incorrect.map(|violation| violation.message.clone()).unwrap_or_else(|| {
-            let owner = self.owner.as_deref().unwrap_or_default();
+        // cert-manager's text names whom the Secret was issued for, who may be gone by now.
+        let owner = self.owner.as_deref().unwrap_or_default();
+        let said = self.violation.as_ref().filter(|v| {
+            v.reason == "IncorrectCertificate" && v.message.contains(&format!("{owner:?}"))
+        });
+        let message = said.map(|violation| violation.message.clone()).unwrap_or_else(|| {
             format!(
                 "Certificate {owner:?} also names Secret {:?} and comes first; give one of them \
                  another secretName",

@@ -194,9 +194,9 @@ pub(super) fn owner(world: &World, namespace_: &str, secret: &str) -> Option<Str
 /// Why, apart from the clock, a Certificate is to be issued anew.
 pub(super) fn reason_to_issue(world: &World, certificate: &Value) -> Option<String> {
     let spec = &certificate["spec"];
-    // What we say ourselves when the clock asks for a renewal is no reason.
+    // What we say ourselves is found again from what it speaks of, and is no reason.
     let issuing = condition(certificate, "Issuing").filter(|c| c["status"] == "True");
-    if issuing.is_some_and(|issuing| issuing["reason"] != "Renewing") {
+    if issuing.is_some_and(|issuing| issuing["reason"] == "ManuallyTriggered") {
         return Some("Issuing=True".to_owned());
     }
     let Some(secret) = secret_of(world, certificate) else { return Some("no Secret".to_owned()) };

@@ -103,7 +103,8 @@ impl Invariant for StandingStill {
         {
             self.stepped = Some(world.now);
         }
-        let lately = self.stepped.is_some_and(|at| world.now - at < 10 * MINUTE);
+        let behind = world.replicas.iter().any(|replica| replica.offset < 0);
+        let lately = self.stepped.is_some_and(|at| behind || world.now - at < 10 * MINUTE);
         let Some((_, order, _)) = model::requested(event).filter(|_| lately) else { return Ok(()) };
         match early(world, news, &order.effect.subject) {
             Some(early) if early > skew(world) && !slipped(world, event) => {

@@ -1,12 +1,47 @@
 //! Whole clusters, drawn from seeds, held to every invariant: faults first, then healing.
+//!
+//! `EVERLEAF_SEEDS=n` runs that many seeds more; a failure prints its seed, and
+//! `EVERLEAF_SEED=n` runs that one alone.
+#![allow(clippy::disallowed_methods, reason = "how many seeds to run is asked for outside")]
 
 use everleaf_sim::invariants::{Failure, Simulation};
 use everleaf_sim::world::World;
 use everleaf_sim::world::config::{Config, DAY, Faults, Habits};
 
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 fn run(config: Config) -> World {
     let shown = |failure: Box<Failure>| panic!("{failure}");
     Simulation::new(config).run().unwrap_or_else(shown)
+}
+
+/// Runs every `of`th seed, beginning with `first`, so that test threads share the work.
+fn run_seeds(first: u64, of: u64, count: u64) {
+    if let Some(seed) = asked("EVERLEAF_SEED") {
+        if seed % of == first {
+            run(Config::swarm(seed));
+        }
+        return;
+    }
+    let count = count + asked("EVERLEAF_SEEDS").unwrap_or(0);
+    for seed in (0..count).filter(|seed| seed % of == first) {
+        run(Config::swarm(seed));
+    }
+}
+
+/// How many seeds are run without being asked for more.
+const SEEDS: u64 = 50;
+
+#[test]
+fn every_invariant_holds_under_drawn_faults_even_seeds() {
+    run_seeds(0, 2, SEEDS);
+}
+
+#[test]
+fn every_invariant_holds_under_drawn_faults_odd_seeds() {
+    run_seeds(1, 2, SEEDS);
 }
 
 #[test]
