@@ -104,6 +104,7 @@ fn model(manifests: &[(String, Value)]) -> Result<ApiServer, Failure> {
 fn start(service: &ApiService, args: &DevArgs) -> Result<Running, Failure> {
     let setup = Setup {
         client: kube::Client::new(service.clone(), "default"),
+        pace: None,
         options: Options::default(),
         config: Config::default(),
         projector: Projector::new(CopiedAnnotations::default(), Limits::default()),

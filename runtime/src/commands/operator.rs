@@ -4,6 +4,7 @@ use super::Failure;
 use super::observe::Observability;
 use crate::edge::Projector;
 use crate::flags::{Controller, OperatorFlags, Options as Flags};
+use crate::kube_api::Pace;
 use crate::lease::{self, LeaseHandle};
 use crate::operator::{self, Setup};
 use everleaf_engine::Config;
@@ -104,18 +105,14 @@ pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
     for ignored in flags.ignored() {
         tracing::warn!(flag = ignored.name, "{ignored}");
     }
-    if checked.request_rate.is_some() {
-        tracing::warn!(
-            "--kube-api-qps and --kube-api-burst are not applied yet: requests are bounded by \
-             --concurrent-workers and by the API server's own fairness"
-        );
-    }
     let client = configured(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
     let lease = elect(&checked, client.clone())?;
     let fence = lease.fence();
     let served = Observability::start(&checked, &fence).await?;
+    let rate = checked.request_rate;
     let setup = Setup {
         client,
+        pace: rate.map(|rate| Pace::new(rate.per_second, rate.burst)),
         options: options(&checked),
         config: config(&checked),
         projector: Projector::new(checked.copied_annotations.clone(), limits(&checked)),

@@ -1,5 +1,6 @@
 //! The edge: where PEM and DER are read, bounded, and only facts go on.
 
+mod recent;
 mod wish;
 
 pub use wish::{csr_spec, key_kind, pki_key_kind};
@@ -35,6 +36,7 @@ pub struct Unreadable {
 #[derive(Clone, Debug)]
 pub struct Projector {
     copied: Arc<CopiedAnnotations>,
+    recent: recent::Recent,
     /// Bounds of every PEM text.
     pub limits: Limits,
 }
@@ -82,7 +84,7 @@ pub fn version(meta: &ObjectMeta) -> u64 {
 impl Projector {
     /// A projector that copies these annotations to requests and keeps within those limits.
     pub fn new(copied: CopiedAnnotations, limits: Limits) -> Self {
-        Self { copied: Arc::new(copied), limits }
+        Self { copied: Arc::new(copied), recent: recent::Recent::default(), limits }
     }
 
     /// Reads an object of a kind; a Secret of which only metadata is given is unread.
@@ -97,6 +99,30 @@ impl Projector {
             .map_err(|error| Unreadable { object: key.to_string(), message: error.to_string() })?;
         let (uid, rv) = (meta.uid.as_str().into(), version(&meta));
         Ok(Read { feed: feed_of(kind, &meta), key, uid, rv, facts })
+    }
+
+    /// Reads an object that we just wrote, whole, as the API server answered; its watch will show
+    /// the same.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_own(&self, kind: Kind, object: &Value) -> Result<Read, Unreadable> {
+        let read = self.read(kind, object)?;
+        self.recent.put(kind, &read);
+        Ok(read)
+    }
+
+    /// Reads an object that a watch shows, unless it is what we wrote and read before.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_shown(&self, kind: Kind, object: &Value) -> Result<Read, Unreadable> {
+        let text = |field| object.pointer(field).and_then(Value::as_str).unwrap_or_default();
+        let rv = text("/metadata/resourceVersion").parse().unwrap_or(0);
+        match self.recent.take(kind, text("/metadata/uid"), rv) {
+            Some(read) => Ok(read),
+            None => self.read(kind, object),
+        }
     }
 
     fn facts(

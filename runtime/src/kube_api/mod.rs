@@ -1,9 +1,11 @@
 //! The API server, as far as we ask it: objects as JSON, one method a verb, errors by class.
 
 mod error;
+mod pace;
 mod resource;
 
 pub use error::{ApiError, Verb};
+pub use pace::Pace;
 pub use resource::{EVENTS, Resource, resource};
 
 use everleaf_nodes::Kind;
@@ -33,6 +35,7 @@ pub struct Page {
 #[derive(Clone)]
 pub struct Kube {
     client: Client,
+    pace: Option<Pace>,
 }
 
 /// What a list or watch shows.
@@ -67,7 +70,19 @@ struct Call<'a> {
 impl Kube {
     /// The API server behind a client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, pace: None }
+    }
+
+    /// The same, with a bound on requests.
+    #[must_use]
+    pub fn paced(self, pace: Option<Pace>) -> Self {
+        Self { pace, ..self }
+    }
+
+    async fn turn(&self) {
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
+        }
     }
 
     /// The client itself, for what has no method here.
@@ -84,6 +99,7 @@ impl Kube {
             .header("accept", call.accept)
             .body(call.body)
             .map_err(|error| ApiError::unbuildable(verb, kind, &error))?;
+        self.turn().await;
         let answer = self.client.request::<Value>(request).await;
         let answer = answer.map_err(|error| ApiError::from_kube(verb, kind, error));
         count(verb, kind, answer.as_ref().map_or_else(|error| error.code, |_| 200));
@@ -339,6 +355,7 @@ impl Kube {
             .header("accept", if selection.metadata_only { METADATA } else { JSON })
             .body(Vec::new())
             .map_err(|error| ApiError::unbuildable(Verb::Watch, resource.plural, &error))?;
+        self.turn().await;
         let stream = self.client.request_stream(request).await;
         let stream = stream.map_err(|e| ApiError::from_kube(Verb::Watch, resource.plural, e));
         let code = stream.as_ref().map_or_else(|error| error.code, |_| 200);

@@ -78,6 +78,7 @@ pub struct Driver {
     feeds: JoinSet<()>,
     deltas: Option<mpsc::Receiver<Vec<Delta<Kind, Facts>>>>,
     turn: watch::Sender<Turn>,
+    underway: watch::Sender<usize>,
     clock: (Instant, Timestamp),
     turns: u64,
 }
@@ -92,10 +93,16 @@ impl Driver {
             feeds: JoinSet::new(),
             deltas: None,
             turn,
+            underway: watch::Sender::new(0),
             clock: (Instant::now(), now()),
             turns: 0,
         };
         (driver, seen)
+    }
+
+    /// How many effects are in flight or queued.
+    pub fn underway(&self) -> watch::Receiver<usize> {
+        self.underway.subscribe()
     }
 
     /// Runs until `stop` is true, then lets what is in flight come to its end.
@@ -328,6 +335,8 @@ impl Driver {
             unexplained: engine.unexplained_moves(),
             turns: self.turns,
         };
+        let (in_flight, queued, _) = turn.queues;
+        self.underway.send_replace(in_flight + queued);
         self.turn.send_replace(turn);
     }
 

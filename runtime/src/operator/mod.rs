@@ -7,7 +7,7 @@ mod samples;
 mod watch;
 
 use crate::edge::Projector;
-use crate::kube_api::Kube;
+use crate::kube_api::{Kube, Pace};
 use crate::lease::Leadership;
 use crate::ports::{Events, Fence, KeyStore, Ports};
 pub use driver::{Driver, Inspection, Parts, Turn};
@@ -28,6 +28,8 @@ pub struct Setup {
     pub client: kube::Client,
     /// What decisions depend on.
     pub options: Options,
+    /// A bound on requests to the API server, if there is one.
+    pub pace: Option<Pace>,
     /// The engine's bounds.
     pub config: Config,
     /// Where objects become facts.
@@ -66,7 +68,7 @@ pub fn start(
     setup: Setup,
     leadership: tokio_watch::Receiver<Leadership>,
 ) -> std::io::Result<Running> {
-    let kube = Kube::new(setup.client);
+    let kube = Kube::new(setup.client).paced(setup.pace);
     let keys = KeyStore::default();
     let (events, writer) = Events::new(kube.clone());
     let ports =
@@ -85,10 +87,11 @@ pub fn start(
     let told = decisions.clone();
     let parts = Parts { engine, kube, projector, ports, keys, namespace, recorder, told };
     let (driver, turn) = Driver::new(parts);
+    let underway = driver.underway();
     let (stop, stopped) = tokio_watch::channel(false);
     let (inspections, asked) = mpsc::channel(INSPECTIONS_WAITING);
     let driver = tokio::spawn(driver.run(leadership, stopped, asked));
-    let events = tokio::spawn(writer.run());
+    let events = tokio::spawn(writer.run(underway));
     Ok(Running { turn, inspections, decisions, stop, driver, events })
 }
 

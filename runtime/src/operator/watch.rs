@@ -155,7 +155,7 @@ impl Watcher {
     }
 
     fn shown(&self, object: &Value) -> Option<Delta<Kind, Facts>> {
-        match self.projector.read(self.feed.kind, object) {
+        match self.projector.read_shown(self.feed.kind, object) {
             Ok(mut read) => {
                 read.feed = self.feed.number;
                 Some(read.watched())

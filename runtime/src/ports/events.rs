@@ -12,13 +12,19 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// Who creates objects.
 pub(super) const MANAGER: &str = crate::kube_api::MANAGER;
 
 /// So many Events wait to be written; more are dropped and counted.
 const WAITING: usize = 8192;
+/// While so many or more effects are on their way, Events give way to them: what is told can wait,
+/// what is done is waited for. So long at most, and not at all once half of the queue is full.
+const BUSY: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(10);
 /// So many Events an hour are written of one object.
 const PER_HOUR: usize = 10;
 const HOUR_MS: i64 = 3_600_000;
@@ -29,6 +35,7 @@ struct Note {
     about: ObjectKey<Kind>,
     uid: Uid,
     event: Event,
+    since: Instant,
 }
 
 /// Where Events are handed in.
@@ -55,7 +62,8 @@ impl Events {
     }
 
     pub(super) fn send(&self, about: &ObjectKey<Kind>, uid: &Uid, event: &Event) {
-        let note = Note { about: about.clone(), uid: uid.clone(), event: event.clone() };
+        let since = Instant::now();
+        let note = Note { about: about.clone(), uid: uid.clone(), event: event.clone(), since };
         if self.notes.try_send(note).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -68,13 +76,24 @@ impl Events {
 }
 
 impl EventWriter {
-    /// Writes until every [`Events`] is gone and all that was handed in is written.
-    pub async fn run(mut self) {
+    /// Writes until every [`Events`] is gone and all that was handed in is written; `underway`
+    /// shows how many effects are in flight or queued.
+    pub async fn run(mut self, mut underway: watch::Receiver<usize>) {
         while let Some(note) = self.notes.recv().await {
             if self.admits(&note) {
+                self.give_way(&note, &mut underway).await;
                 self.write(&note).await;
             }
         }
+    }
+
+    async fn give_way(&self, note: &Note, underway: &mut watch::Receiver<usize>) {
+        if self.notes.len() >= WAITING / 2 {
+            return;
+        }
+        // An operator that has ended closes the channel: nothing is left to give way to.
+        let calm = underway.wait_for(|count| *count < BUSY);
+        let _ = tokio::time::timeout_at(note.since + PATIENCE, calm).await;
     }
 
     /// No object may be talked about without end.
@@ -121,7 +140,7 @@ impl EventWriter {
 }
 
 fn event_object(note: &Note, namespace: &str) -> Value {
-    let Note { about, uid, event } = note;
+    let Note { about, uid, event, .. } = note;
     let said = digest_of(&(uid, &event.reason, &event.message, event.warning));
     let stem: String = about.name.chars().take(230).collect();
     let resource = resource(about.kind);

@@ -37,7 +37,7 @@ impl KeyStore {
         store.version += 1;
         let version = store.version;
         let entry = Entry { namespace: namespace.clone(), version, key };
-        let delta = applied(owner, &entry);
+        let delta = applied(owner, &entry, true);
         store.by_owner.insert(owner.clone(), entry);
         delta
     }
@@ -59,7 +59,7 @@ impl KeyStore {
     /// Every key, as a feed lists them.
     pub fn list(&self) -> Vec<Delta<Kind, Facts>> {
         let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = store.by_owner.iter().map(|(owner, entry)| applied(owner, entry));
+        let entries = store.by_owner.iter().map(|(owner, entry)| applied(owner, entry, false));
         let end = Delta::ListEnd { feed: feed::KEYS, rv: store.version };
         [Delta::ListBegin { feed: feed::KEYS }].into_iter().chain(entries).chain([end]).collect()
     }
@@ -67,7 +67,7 @@ impl KeyStore {
     pub(super) fn read(&self, key: &ObjectKey<Kind>) -> Delta<Kind, Facts> {
         let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match store.by_owner.get(&key.name) {
-            Some(entry) => applied(&key.name, entry),
+            Some(entry) => applied(&key.name, entry, true),
             None => Delta::Absent { key: key.clone() },
         }
     }
@@ -82,13 +82,13 @@ fn uid_of(owner: &Uid, entry: &Entry) -> Uid {
     format!("{owner}/key/{}", entry.version).into()
 }
 
-fn applied(owner: &Uid, entry: &Entry) -> Delta<Kind, Facts> {
+fn applied(owner: &Uid, entry: &Entry, live: bool) -> Delta<Kind, Facts> {
     Delta::Applied {
         feed: feed::KEYS,
         key: object_key(&entry.namespace, owner),
         uid: uid_of(owner, entry),
         rv: entry.version,
-        live: true,
+        live,
         facts: Facts::Key(key_facts(&entry.key)),
     }
 }

@@ -179,8 +179,8 @@ impl Ports {
     fn saw(&self, kind: Kind, object: &Value, wrote: Vec<ObjectKey<Kind>>) -> Report {
         let rv = version(&meta_of(object));
         let wrote = wrote.into_iter().map(|key| Written { key, rv: Some(rv) }).collect();
-        match self.seen_live(kind, object) {
-            Ok(delta) => Report::done(vec![delta], wrote),
+        match self.projector.read_own(kind, object) {
+            Ok(read) => Report::done(vec![read.live()], wrote),
             Err(_) => Report::done(Vec::new(), wrote),
         }
     }

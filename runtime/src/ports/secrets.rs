@@ -1,5 +1,6 @@
 //! Writing issued Secrets: one forced apply of everything that is ours.
 
+use super::cache::Texts;
 use super::{Done, Ports, Report, Undone, owner_reference, rejected, undone};
 use crate::edge::meta_of;
 use crate::kube_api::SECRET_MANAGER;
@@ -17,11 +18,8 @@ impl Ports {
     pub(super) async fn store(&self, effect: &Effect, store: &Store) -> Done {
         let namespace = &effect.subject.namespace;
         let request = self.request(namespace, store).await?;
-        let status = |name: &str| {
-            let text = request.pointer(&format!("/status/{name}"))?.as_str()?;
-            STANDARD.decode(text).ok()
-        };
-        let Some(chain) = status("certificate") else {
+        let decode = |text: &Option<Box<str>>| STANDARD.decode(text.as_deref()?).ok();
+        let Some(chain) = decode(&request.certificate) else {
             return Err(Report::stale(vec![request_key(namespace, store)]));
         };
         let key = self.key_at(namespace, &effect.base.uid, &store.key).await?;
@@ -30,7 +28,7 @@ impl Ports {
         let mut data = Map::new();
         data.insert("tls.crt".into(), json!(STANDARD.encode(&chain)));
         data.insert("tls.key".into(), json!(STANDARD.encode(pem.as_bytes())));
-        if let Some(ca) = status("ca").filter(|ca| !ca.is_empty()) {
+        if let Some(ca) = decode(&request.ca).filter(|ca| !ca.is_empty()) {
             data.insert("ca.crt".into(), json!(STANDARD.encode(ca)));
         }
         let (secret, base) = (&store.secret, store.secret_base.as_ref());
@@ -47,7 +45,7 @@ impl Ports {
     }
 
     /// The request as the API server answered to our own write, or else read again.
-    async fn request(&self, namespace: &Arc<str>, store: &Store) -> Result<Arc<Value>, Undone> {
+    async fn request(&self, namespace: &Arc<str>, store: &Store) -> Result<Arc<Texts>, Undone> {
         let Base { uid, rv } = &store.request_base;
         if let Some(kept) = self.cache.get(uid, *rv) {
             return Ok(kept);
@@ -58,7 +56,7 @@ impl Ports {
         if meta_of(&found).uid != **uid {
             return Err(Report::stale(vec![key]));
         }
-        Ok(Arc::new(found))
+        Ok(Arc::new(Texts::of(&found)))
     }
 
     /// The type of a Secret that is there: it can never be changed, and one that an apply leaves

@@ -1,5 +1,6 @@
 //! Signing CertificateRequests, and writing approval, certificate and Ready in one update.
 
+use super::cache::Texts;
 use super::{Done, Ports, Report, Undone, now, rejected, undone};
 use crate::edge::{decoded, meta_of, version};
 use base64::Engine as _;
@@ -14,8 +15,7 @@ use std::sync::Arc;
 impl Ports {
     pub(super) async fn sign(&self, effect: &Effect, sign: &Sign) -> Done {
         let request = self.request_to_sign(effect).await?;
-        let pem = request.pointer("/spec/request").and_then(Value::as_str).unwrap_or_default();
-        let pem = STANDARD.decode(pem).unwrap_or_default();
+        let pem = STANDARD.decode(&*request.request).unwrap_or_default();
         let csr = CsrInfo::parse(&pem, &self.projector.limits);
         let csr = csr.map_err(|error| rejected("SigningError", error.to_string()))?;
         let issue = issue(sign)?;
@@ -34,7 +34,7 @@ impl Ports {
         self.write_answer(effect, sign, &issued).await
     }
 
-    async fn request_to_sign(&self, effect: &Effect) -> Result<Arc<Value>, Undone> {
+    async fn request_to_sign(&self, effect: &Effect) -> Result<Arc<Texts>, Undone> {
         let Effect { subject, base, .. } = effect;
         if let Some(kept) = self.cache.get(&base.uid, base.rv) {
             return Ok(kept);
@@ -45,7 +45,7 @@ impl Ports {
         if *meta.uid != *base.uid || version(&meta) != base.rv {
             return Err(Report::stale(vec![subject.clone()]));
         }
-        Ok(Arc::new(found))
+        Ok(Arc::new(Texts::of(&found)))
     }
 
     /// The signer of a CA's Secret, at the version that was decided on.

@@ -2,6 +2,7 @@
 
 use crate::{Cluster, World, uid_of};
 use kube::api::PostParams;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -21,6 +22,14 @@ pub fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
 /// The rule that allows everything.
 pub fn everything() -> Value {
     rule("*", &["*"], &["*"])
+}
+
+/// Every rule of `deploy/rbac.yaml`.
+pub fn deployed_rules() -> Vec<Value> {
+    let text = include_str!("../../../deploy/rbac.yaml");
+    let objects = serde_yaml::Deserializer::from_str(text);
+    let objects = objects.map(|one| Value::deserialize(one).expect("an object"));
+    objects.flat_map(|one| one["rules"].as_array().cloned().unwrap_or_default()).collect()
 }
 
 impl ServiceAccount {

@@ -1,7 +1,8 @@
 //! An operator that looks after the whole cluster, as installed. These run alone.
 
 use everleaf_e2e::{
-    Scope, World, condition, data, eventually, name_of, scenario, skip, text, variable,
+    Audit, Scope, ServiceAccount, World, condition, data, deployed_rules, eventually, name_of,
+    scenario, skip, text, variable,
 };
 use serde_json::{Value, json};
 use std::process::Command;
@@ -175,5 +176,40 @@ fn an_operator_outlives_a_restart_of_the_api_server() {
         assert!(operator.is_running(), "{}", operator.log());
         let after = world.get("Certificate", "ca").await;
         assert_eq!(before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"]);
+    });
+}
+
+/// What an installed operator does in its life: lead, shim, issue by a CA of its own and for a
+/// foreign issuer (whose next key is in a Secret), renew and clear away, say the same thing twice.
+#[test]
+fn the_rights_under_deploy_are_enough() {
+    scenario("deployed", Scope::Cluster, async |world| {
+        let Some(audit) = Audit::open("deployed") else { return };
+        let account = ServiceAccount::create(world, "everleaf", deployed_rules()).await;
+        let mut operator = world.operator(&[&account.flag(), "--leader-elect=true"]);
+        world.ca().await;
+        let block = |name: &str| json!({ "hosts": [format!("{name}.example.test")], "secretName": format!("{name}-tls") });
+        world.create(ingress(&json!([block("a"), block("b")]))).await;
+        for name in ["a-tls", "b-tls"] {
+            world.revision(name, 1).await;
+        }
+        let mut wider = block("a");
+        wider["hosts"] = json!(["a.example.test", "www.a.example.test"]);
+        world.patch("Ingress", "web", json!({ "spec": { "tls": [wider] } })).await;
+        world.revision("a-tls", 2).await;
+        let foreign = json!({ "group": "example.test", "kind": "Signer", "name": "any" });
+        world.certificate("foreign", json!({ "issuerRef": foreign })).await;
+        let approved = |request: &Value| condition(request, "Approved").is_some();
+        world.until(("CertificateRequest", "foreign-1"), "is approved", approved).await;
+        world.delete("Certificate", "foreign").await;
+        world.settled().await;
+        assert!(operator.is_running(), "{}", operator.log());
+        assert!(operator.stop().success());
+        let writes = audit.writes(world, &account.user).await;
+        let refused: Vec<String> =
+            writes.iter().filter(|write| write.code == 403).map(ToString::to_string).collect();
+        assert!(refused.is_empty(), "{refused:#?}");
+        assert!(writes.iter().any(|w| w.verb == "delete" && w.resource == "certificates"));
+        assert!(writes.iter().any(|w| w.verb == "update" && w.resource == "leases"), "it led");
     });
 }
