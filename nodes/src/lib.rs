@@ -18,7 +18,7 @@ mod status;
 
 pub use effect::{Base, Do, Effect, Event};
 pub use facts::{Facts, Kind};
-pub use options::Options;
+pub use options::{Options, Switches};
 pub use program::{Everleaf, feed};
 
 /// The compiled plan: one module a machine, made from `specs/*.yaml`.

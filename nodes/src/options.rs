@@ -1,5 +1,6 @@
 //! What the operator was told that decisions depend on. It is part of every journal's header.
 
+use crate::facts::{Kind, Signer};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -27,6 +28,77 @@ pub struct Options {
     pub minimum_backoff_ms: Option<i64>,
     /// The longest such back-off; the plan's if none is given.
     pub maximum_backoff_ms: Option<i64>,
+    /// What runs at all.
+    pub runs: Switches,
+}
+
+/// What runs: a machine that is off decides nothing, and a request whose issuer is of a type that
+/// is off is left to somebody else, as one of another group. All are on by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Switches {
+    /// The machine of Certificates.
+    pub certificates: bool,
+    /// The machine of Ingresses.
+    pub ingress_shim: bool,
+    /// The machine of Issuers.
+    pub issuers: bool,
+    /// The machine of ClusterIssuers.
+    pub cluster_issuers: bool,
+    /// Answering requests to issuers of type `ca`.
+    pub ca: bool,
+    /// Answering requests to issuers of type `selfSigned`.
+    pub self_signed: bool,
+    /// Answering requests to issuers of type `acme`.
+    pub acme: bool,
+    /// Answering requests to issuers of type `vault`.
+    pub vault: bool,
+    /// Answering requests to issuers of type `venafi`.
+    pub venafi: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            certificates: true,
+            ingress_shim: true,
+            issuers: true,
+            cluster_issuers: true,
+            ca: true,
+            self_signed: true,
+            acme: true,
+            vault: true,
+            venafi: true,
+        }
+    }
+}
+
+impl Switches {
+    /// Whether the machine of a kind's objects is on.
+    pub(crate) fn runs(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Certificate => self.certificates,
+            Kind::Ingress => self.ingress_shim,
+            Kind::Issuer => self.issuers,
+            Kind::ClusterIssuer => self.cluster_issuers,
+            Kind::CertificateRequest | Kind::Secret | Kind::Key => true,
+        }
+    }
+
+    /// Whether requests to an issuer are answered here. What nobody knows the type of is answered
+    /// if anything is.
+    pub(crate) fn answers(&self, signer: Option<&Signer>) -> bool {
+        match signer {
+            Some(Signer::Ca { .. }) => self.ca,
+            Some(Signer::SelfSigned { .. }) => self.self_signed,
+            Some(Signer::Other(name)) if **name == *"acme" => self.acme,
+            Some(Signer::Other(name)) if **name == *"vault" => self.vault,
+            Some(Signer::Other(name)) if **name == *"venafi" => self.venafi,
+            Some(Signer::Other(_) | Signer::None) | None => {
+                self.ca || self.self_signed || self.acme || self.vault || self.venafi
+            }
+        }
+    }
 }
 
 impl Default for Options {
@@ -42,6 +114,7 @@ impl Default for Options {
             default_issuer_group: "cert-manager.io".into(),
             minimum_backoff_ms: None,
             maximum_backoff_ms: None,
+            runs: Switches::default(),
         }
     }
 }

@@ -116,7 +116,7 @@ impl Everleaf {
         let reads = plan.machines.iter().map(|machine| reads_of(&plan, machine)).collect();
         let by_kind = Kind::ALL.map(|kind| {
             let runs = |m: &Machine| m.object == kind.name() && BUILT.contains(&m.name.as_str());
-            plan.machines.iter().position(runs)
+            plan.machines.iter().position(runs).filter(|_| options.runs.runs(kind))
         });
         Ok(Self { plan: Arc::new(plan), reads, by_kind, settings, options })
     }

@@ -62,6 +62,9 @@ impl<'a> Case<'a> {
     }
 
     fn find_secret(&self) -> Option<(ObjectKey<Kind>, Option<&'a Object<crate::Facts>>)> {
+        if self.is_foreign() {
+            return None;
+        }
         let key = match &self.issuer?.signer {
             Signer::Ca { secret, .. } => {
                 let namespace = resource_namespace(self.program, self.issuer_key.as_ref()?);
@@ -89,8 +92,11 @@ impl<'a> Case<'a> {
         self.condition(kind).is_some_and(Condition::is_true)
     }
 
+    /// Whether somebody else answers: the issuer is of another group, or of a type that this
+    /// operator was told to leave alone.
     fn is_foreign(&self) -> bool {
-        !self.request.issuer.is_ours()
+        let signer = self.issuer.map(|issuer| &issuer.signer);
+        !self.request.issuer.is_ours() || !self.program.options.runs.answers(signer)
     }
 
     /// Why the request cannot be signed now; `None` if it can.

@@ -4,7 +4,9 @@
 //! cert-manager starts; unknown ones are errors. What the flags say together is in [`Options`].
 
 mod controllers;
+mod gates;
 mod ignored;
+mod metrics_tls;
 mod values;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -17,9 +19,11 @@ use everleaf_api::names::CopiedAnnotations;
 
 use crate::lease::{CONTROLLER_LEASE, LeaseConfig, LeaseConfigError};
 pub use controllers::{Controller, Controllers};
+use everleaf_nodes::Switches;
 pub use ignored::{IgnoredFlag, IgnoredFlags};
+pub use metrics_tls::{MetricsTls, MetricsTlsFlags, TlsVersion};
 pub use values::ListenAddress;
-use values::{gate, go_bool, go_duration, rate};
+use values::{gate, go_bool, go_duration, rate, size};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -203,6 +207,13 @@ pub struct OperatorFlags {
     /// Record every input and decision in files under this directory, for `everleaf replay`.
     #[arg(long, value_name = "DIR", help_heading = "Observability")]
     pub record: Option<PathBuf>,
+    /// How large those files may become together; the oldest are deleted.
+    #[arg(long, default_value = "1Gi", value_parser = size, value_name = "BYTES",
+          help_heading = "Observability")]
+    pub record_max_size: u64,
+    /// TLS for metrics.
+    #[command(flatten)]
+    pub metrics_tls: MetricsTlsFlags,
 
     /// cert-manager's configuration file. Not read yet: give its values as flags.
     #[arg(long, value_name = "FILE", hide = true)]
@@ -231,6 +242,8 @@ pub struct Options {
     pub election_health_timeout: Duration,
     /// `--controllers`.
     pub controllers: Controllers,
+    /// What `--controllers` means for machines and requests.
+    pub runs: Switches,
     /// `--feature-gates`.
     pub feature_gates: FeatureGates,
     /// `--enable-certificate-owner-ref`.
@@ -265,6 +278,10 @@ pub struct Options {
     pub log_format: LogFormat,
     /// `--record`.
     pub record: Option<PathBuf>,
+    /// `--record-max-size`, in bytes.
+    pub record_total: u64,
+    /// The `--metrics-tls-*` flags; `None` is no TLS.
+    pub metrics_tls: Option<MetricsTls>,
 }
 
 /// A limit on requests to the API server.
@@ -331,6 +348,26 @@ pub enum FlagError {
          --certificate-request-minimum-backoff-duration"
     )]
     Backoff,
+    /// Some of what is one machine is on, and some is off.
+    #[error(
+        "--controllers: {on} is on and {off} is off, but the certificates-* controllers (without \
+         certificates-metrics) are one machine here: turn all of them on, or all off"
+    )]
+    OneMachine {
+        /// A controller that is on.
+        on: &'static str,
+        /// One that is off.
+        off: &'static str,
+    },
+    /// The operator was asked to make a certificate for its own port.
+    #[error(
+        "--{0} is not supported: give --metrics-tls-cert-file and --metrics-tls-private-key-file, \
+         or none of them for plain HTTP"
+    )]
+    DynamicServing(&'static str),
+    /// One of two files is missing.
+    #[error("--{0} is missing: metrics are served over TLS with a certificate and its key")]
+    HalfOfTls(&'static str),
     /// A feature gate is wrong.
     #[error("--feature-gates: {0}")]
     Gates(#[from] GateError),
@@ -353,12 +390,14 @@ impl OperatorFlags {
         }
         let (minimum_backoff, maximum_backoff) = self.backoff()?;
         let namespace = present(&self.namespace);
+        let controllers = self.controllers(namespace.is_some());
         Ok(Options {
             kubeconfig: self.kubeconfig.clone().filter(|file| !file.as_os_str().is_empty()),
             master: self.master.as_deref().and_then(present),
             request_rate: self.request_rate()?,
             cluster_resource_namespace: self.cluster_resource_namespace.clone(),
-            controllers: self.controllers(namespace.is_some()),
+            runs: controllers.switches()?,
+            controllers,
             namespace,
             election: self.election()?,
             election_health_timeout: self.internal_healthz_leader_election_timeout,
@@ -379,13 +418,21 @@ impl OperatorFlags {
             verbosity: self.verbosity,
             log_format: self.logging_format,
             record: self.record.clone(),
+            record_total: self.record_max_size,
+            metrics_tls: self.metrics_tls.checked()?,
         })
     }
 
-    /// What to warn of at start: flags that were given and do nothing.
+    /// What to warn of at start: flags that were given and do nothing, controllers that were named
+    /// and are not built, and feature gates that make no difference.
     #[must_use]
-    pub fn ignored(&self) -> &[IgnoredFlag] {
-        self.ignored.given()
+    pub fn ignored(&self) -> Vec<IgnoredFlag> {
+        let mut all = self.ignored.given().to_vec();
+        all.extend(self.metrics_tls.ignored());
+        all.extend(controllers::unbuilt(&self.controllers));
+        // A wrong gate is an error of `options`.
+        all.extend(self.gates().iter().flat_map(gates::unheeded));
+        all
     }
 
     fn controllers(&self, in_one_namespace: bool) -> Controllers {
@@ -419,7 +466,7 @@ impl OperatorFlags {
             renew_deadline: self.leader_election_renew_deadline,
             retry_period: self.leader_election_retry_period,
         };
-        election.lease(String::new()).check()?;
+        election.lease(String::new(), String::new()).check()?;
         Ok(Some(election))
     }
 
@@ -448,10 +495,12 @@ impl OperatorFlags {
 }
 
 impl ElectionOptions {
-    /// The election on cert-manager's own Lease under this identity.
+    /// The election on cert-manager's own Lease under this identity, at the API server of this
+    /// address.
     #[must_use]
-    pub fn lease(&self, identity: String) -> LeaseConfig {
+    pub fn lease(&self, identity: String, server: String) -> LeaseConfig {
         LeaseConfig {
+            server,
             namespace: self.namespace.clone(),
             name: CONTROLLER_LEASE.into(),
             identity,

@@ -33,6 +33,8 @@ const JITTER_PERCENT: u32 = 120;
 /// Which Lease to hold, under which name, and how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseConfig {
+    /// The API server's address, for the log.
+    pub server: String,
     /// The Lease's namespace.
     pub namespace: String,
     /// The Lease's name, such as [`CONTROLLER_LEASE`].
@@ -66,6 +68,7 @@ impl LeaseConfig {
     #[must_use]
     pub fn controller(namespace: impl Into<String>, identity: impl Into<String>) -> Self {
         Self {
+            server: String::new(),
             namespace: namespace.into(),
             name: CONTROLLER_LEASE.into(),
             identity: identity.into(),

@@ -28,6 +28,7 @@ const EFFECTS: &str = "everleaf_effects_total";
 const EFFECT_DURATION: &str = "everleaf_effect_duration_seconds";
 const QUEUE_LENGTH: &str = "everleaf_engine_queue_length";
 const UNEXPLAINED_MOVES: &str = "everleaf_unexplained_moves_total";
+const EVENTS_DROPPED: &str = "everleaf_events_dropped_total";
 const API_REQUESTS: &str = "everleaf_api_requests_total";
 const LEADER: &str = "everleaf_leader";
 
@@ -115,6 +116,10 @@ fn describe() {
     describe_histogram!(EFFECT_DURATION, "Seconds from an effect's start to its end.");
     describe_gauge!(QUEUE_LENGTH, "What waits in the engine, by queue.");
     describe_counter!(UNEXPLAINED_MOVES, "Moves that no path of edges explains: each is a bug.");
+    describe_counter!(EVENTS_DROPPED, "Events not written because too many waited.");
+    // Both are of interest only when they rise, and a series that is not there cannot be watched.
+    unexplained_moves(0);
+    counter!(EVENTS_DROPPED).absolute(0);
     describe_counter!(API_REQUESTS, "Requests to the API server, by verb, resource and answer.");
     describe_gauge!(LEADER, "1 while this process leads.");
 }
@@ -141,9 +146,15 @@ pub fn queue_length(queue: impl Into<SharedString>, length: usize) {
     gauge!(QUEUE_LENGTH, "queue" => word(queue)).set(length as f64);
 }
 
-/// Counts a move that no path of edges explains.
-pub fn unexplained_move(machine: impl Into<SharedString>) {
-    counter!(UNEXPLAINED_MOVES, "machine" => word(machine)).increment(1);
+/// Sets how many moves no path of edges explained, and effects that their state does not list, since
+/// the process began.
+pub fn unexplained_moves(total: u64) {
+    counter!(UNEXPLAINED_MOVES).absolute(total);
+}
+
+/// Counts an Event that is not written because too many wait.
+pub fn event_dropped() {
+    counter!(EVENTS_DROPPED).increment(1);
 }
 
 /// Counts a request to the API server; `code` is `None` if no answer came.

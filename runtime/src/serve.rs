@@ -3,7 +3,9 @@
 //! It faces whatever can reach the port, so everything is bounded: connections, the size and number
 //! of headers, the time for a request's head, and the age of a connection.
 
+mod contact;
 mod health;
+mod tls;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,10 +27,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use crate::flags::ListenAddress;
 use crate::metrics::{CONTENT_TYPE, Metrics};
+pub use contact::Contact;
 pub use health::{Health, Now, Verdict};
+pub use tls::{Pair, TlsError};
 
 /// Connections at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 64;
@@ -77,8 +82,41 @@ pub struct Site {
     pub metrics: Option<Metrics>,
 }
 
+/// A port that is open, and how it speaks.
+pub struct Door {
+    listener: TcpListener,
+    tls: Option<(TlsAcceptor, Pair)>,
+}
+
+impl Door {
+    /// Plain HTTP.
+    #[must_use]
+    pub fn plain(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+
+    /// TLS; the files are looked at again every 30 s.
+    ///
+    /// # Errors
+    /// As [`Pair::acceptor`].
+    pub fn tls(listener: TcpListener, pair: Pair) -> Result<Self, rustls::Error> {
+        Ok(Self { listener, tls: Some((pair.acceptor()?, pair)) })
+    }
+
+    async fn upkeep(&self) {
+        let Some((_, pair)) = self.tls.clone() else { return };
+        match tokio::task::spawn_blocking(move || pair.refresh()).await {
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Ok(true)) => tracing::info!("metrics are served with the new certificate"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "metrics are still served with the old certificate");
+            }
+        }
+    }
+}
+
 /// Serves until `stop`, then lets answers under way end for at most 5 s.
-pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()>) {
+pub async fn serve(door: Door, site: Site, stop: impl Future<Output = ()>) {
     let (closing, closed) = watch::channel(false);
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -89,20 +127,22 @@ pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output =
             () = &mut stop => break,
             _ = upkeep.tick() => {
                 site.metrics.iter().for_each(Metrics::upkeep);
+                door.upkeep().await;
             }
             Some(_) = connections.join_next() => {}
-            stream = accept(&listener, &room) => {
+            stream = accept(&door.listener, &room) => {
                 if let Some((stream, place)) = stream {
                     let (site, closed) = (site.clone(), closed.clone());
+                    let acceptor = door.tls.as_ref().map(|(acceptor, _)| acceptor.clone());
                     connections.spawn(async move {
-                        connection(stream, site, closed).await;
+                        welcome(stream, acceptor, site, closed).await;
                         drop(place);
                     });
                 }
             }
         }
     }
-    drop(listener);
+    drop(door);
     // Without connections nobody listens.
     let _ = closing.send(true);
     while connections.join_next().await.is_some() {}
@@ -122,6 +162,26 @@ async fn accept(
             sleep(Duration::from_secs(1)).await;
             None
         }
+    }
+}
+
+/// Shakes hands where TLS is spoken, within the time for a request's head.
+async fn welcome(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    site: Site,
+    closed: watch::Receiver<bool>,
+) {
+    let Some(acceptor) = acceptor else { return connection(stream, site, closed).await };
+    let mut leaving = closed.clone();
+    let greeted = tokio::select! {
+        greeted = timeout(HEAD_TIMEOUT, acceptor.accept(stream)) => greeted,
+        () = old_or_closed(&mut leaving) => return,
+    };
+    match greeted {
+        Ok(Ok(stream)) => connection(stream, site, closed).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 

@@ -178,6 +178,7 @@ impl<'a> Case<'a> {
     pub(crate) fn keeps_key_in_memory(&self) -> bool {
         let signer = self.issuer.map(|issuer| &issuer.signer);
         self.program.options.approve
+            && self.program.options.runs.answers(signer)
             && matches!(signer, Some(Signer::Ca { .. } | Signer::SelfSigned { .. }))
     }
 

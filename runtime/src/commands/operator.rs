@@ -4,9 +4,10 @@ use super::Failure;
 use super::observe::Observability;
 use crate::edge::Projector;
 use crate::flags::{Controller, OperatorFlags, Options as Flags};
-use crate::kube_api::Pace;
-use crate::lease::{self, LeaseHandle};
+use crate::kube_api::{Pace, with_causes};
+use crate::lease::{self, Fence, LeaseHandle};
 use crate::operator::{self, Setup};
+use crate::serve::Contact;
 use everleaf_engine::Config;
 use everleaf_nodes::Options;
 use everleaf_pki::Limits;
@@ -18,19 +19,30 @@ use std::time::Duration;
 /// Effects in flight for each of cert-manager's workers: an effect mostly waits for the API
 /// server, where a worker of cert-manager's also decides.
 const EFFECTS_A_WORKER: u32 = 32;
+/// How long letting go of the Lease may take at the end: with [`operator::LAST_WORDS`] before it,
+/// less than the 30 s after which Kubernetes kills.
+const LETTING_GO: Duration = Duration::from_secs(8);
 
 /// A client from a kubeconfig, or from what is around us.
 ///
 /// # Errors
 /// [`Failure::Usage`] for a kubeconfig that cannot be used, with its name.
 pub async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client, Failure> {
-    configured(kubeconfig, None).await
+    let config = configured(kubeconfig, None).await?;
+    kube::Client::try_from(config).map_err(|error| Failure::Usage(with_causes(&error)))
+}
+
+/// A client that notes when the API server answers.
+fn noting(config: kube::Config, contact: &Contact) -> Result<kube::Client, Failure> {
+    let builder = kube::client::ClientBuilder::try_from(config);
+    let builder = builder.map_err(|error| Failure::Usage(with_causes(&error)))?;
+    Ok(builder.with_layer(&contact.layer()).build())
 }
 
 async fn configured(
     kubeconfig: Option<&Path>,
     master: Option<&str>,
-) -> Result<kube::Client, Failure> {
+) -> Result<kube::Config, Failure> {
     let usage = |message: String| Failure::Usage(message);
     let mut config = match kubeconfig {
         Some(path) => {
@@ -50,7 +62,7 @@ async fn configured(
     }
     // Watches are silent for minutes; each call has its own bound.
     config.read_timeout = Some(Duration::from_secs(300));
-    kube::Client::try_from(config).map_err(|error| usage(error.to_string()))
+    Ok(config)
 }
 
 /// What decisions depend on, as the flags say.
@@ -67,6 +79,7 @@ fn options(flags: &Flags) -> Options {
         default_issuer_group: flags.default_issuer_group.as_str().into(),
         minimum_backoff_ms: Some(millis(flags.minimum_backoff)),
         maximum_backoff_ms: Some(millis(flags.maximum_backoff)),
+        runs: flags.runs,
     }
 }
 
@@ -84,7 +97,7 @@ fn limits(flags: &Flags) -> Limits {
     }
 }
 
-fn config(flags: &Flags) -> Config {
+fn engine_config(flags: &Flags) -> Config {
     let workers = u32::try_from(flags.concurrent_workers).unwrap_or(u32::MAX);
     let effects = workers.saturating_mul(EFFECTS_A_WORKER);
     Config {
@@ -103,38 +116,46 @@ pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
     crate::logging::init(checked.log_format, checked.verbosity)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     for ignored in flags.ignored() {
-        tracing::warn!(flag = ignored.name, "{ignored}");
+        tracing::warn!(flag = &*ignored.name, "{ignored}");
     }
-    let client = configured(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
-    let lease = elect(&checked, client.clone())?;
+    let config = configured(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
+    let (server, contact) = (config.cluster_url.to_string(), Contact::default());
+    let client = noting(config, &contact)?;
+    let lease = elect(&checked, client.clone(), server)?;
     let fence = lease.fence();
-    let served = Observability::start(&checked, &fence).await?;
-    let rate = checked.request_rate;
-    let setup = Setup {
-        client,
-        pace: rate.map(|rate| Pace::new(rate.per_second, rate.burst)),
-        options: options(&checked),
-        config: config(&checked),
-        projector: Projector::new(checked.copied_annotations.clone(), limits(&checked)),
-        namespace: checked.namespace.clone().unwrap_or_default(),
-        record: checked.record.clone(),
-        fence: Arc::new(move || fence.may_act(tokio::time::Instant::now())),
-    };
-    let running = operator::start(setup, lease.leadership())
+    let served = Observability::start(&checked, &fence, (client.clone(), contact)).await?;
+    let setup = setup(&checked, client, fence);
+    let running = operator::start_recording(setup, lease.leadership(), checked.record_total)
         .map_err(|error| Failure::Usage(format!("--record: {error}")))?;
     let observing = served.observe(&running);
     stopped().await;
     observing.abort();
     running.stop().await;
-    lease.release().await;
-    served.stop().await;
+    let released = tokio::time::timeout(LETTING_GO, lease.release());
+    if tokio::join!(released, served.stop()).0.is_err() {
+        tracing::warn!("the Lease was not let go of in time; it runs out");
+    }
     Ok(())
 }
 
-fn elect(flags: &Flags, client: kube::Client) -> Result<LeaseHandle, Failure> {
+fn setup(flags: &Flags, client: kube::Client, fence: Fence) -> Setup {
+    let projector = Projector::new(flags.copied_annotations.clone(), limits(flags));
+    Setup {
+        client,
+        pace: flags.request_rate.map(|rate| Pace::new(rate.per_second, rate.burst)),
+        options: options(flags),
+        config: engine_config(flags),
+        projector: projector.gated(flags.feature_gates.clone()),
+        namespace: flags.namespace.clone().unwrap_or_default(),
+        record: flags.record.clone(),
+        fence: Arc::new(move || fence.may_act(tokio::time::Instant::now())),
+    }
+}
+
+fn elect(flags: &Flags, client: kube::Client, server: String) -> Result<LeaseHandle, Failure> {
     match &flags.election {
         None => Ok(lease::unelected()),
-        Some(election) => lease::start(client, election.lease(lease::identity()))
+        Some(election) => lease::start(client, election.lease(lease::identity(), server))
             .map_err(|error| Failure::Usage(error.to_string())),
     }
 }

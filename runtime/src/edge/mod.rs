@@ -7,11 +7,13 @@ pub use wish::{csr_spec, key_kind, pki_key_kind};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use everleaf_api::gates::{FeatureGates, Gate};
 use everleaf_api::names::{self, CopiedAnnotations};
-use everleaf_api::{Certificate, CertificateRequest, Issuer, ObjectMeta, subject};
+use everleaf_api::types::certificate::CertificateSpec;
+use everleaf_api::{Certificate, CertificateRequest, Issuer, ObjectMeta, subject, validate};
 use everleaf_engine::{Delta, Digest, ObjectKey, Timestamp, digest_of};
 use everleaf_nodes::facts::{
-    Content, Csr, Facts, KeyFacts, Leaf, Material, Names, Parsed, SecretFacts, Subject,
+    Content, Csr, Facts, KeyFacts, Leaf, Material, Names, Parsed, Problem, SecretFacts, Subject,
 };
 use everleaf_nodes::{Kind, feed, project};
 use everleaf_pki::{
@@ -37,6 +39,7 @@ pub struct Unreadable {
 pub struct Projector {
     copied: Arc<CopiedAnnotations>,
     recent: recent::Recent,
+    gates: Option<Arc<FeatureGates>>,
     /// Bounds of every PEM text.
     pub limits: Limits,
 }
@@ -84,7 +87,34 @@ pub fn version(meta: &ObjectMeta) -> u64 {
 impl Projector {
     /// A projector that copies these annotations to requests and keeps within those limits.
     pub fn new(copied: CopiedAnnotations, limits: Limits) -> Self {
-        Self { copied: Arc::new(copied), recent: recent::Recent::default(), limits }
+        let recent = recent::Recent::default();
+        Self { copied: Arc::new(copied), recent, gates: None, limits }
+    }
+
+    /// The same, under other feature gates than the defaults.
+    #[must_use]
+    pub fn gated(self, gates: FeatureGates) -> Self {
+        let set = gates != FeatureGates::defaults(gates.component());
+        Self { gates: set.then(|| Arc::new(gates)), ..self }
+    }
+
+    /// Whether requests say in their basic constraints whether they are for a CA.
+    pub fn encodes_basic_constraints(&self) -> bool {
+        let gates = self.gates.as_ref();
+        gates.is_some_and(|gates| gates.enabled(Gate::UseCertificateRequestBasicConstraints))
+    }
+
+    /// What breaks the API's rules only because a feature gate is off.
+    fn shut(&self, spec: &CertificateSpec) -> Vec<Problem> {
+        let Some(gates) = &self.gates else { return Vec::new() };
+        let anyway = validate::certificate(spec);
+        let found = validate::certificate_gated(spec, gates);
+        let shut = found.into_iter().filter(|violation| !anyway.contains(violation));
+        shut.map(|violation| Problem {
+            path: violation.path.as_str().into(),
+            message: violation.message.as_str().into(),
+        })
+        .collect()
     }
 
     /// Reads an object of a kind; a Secret of which only metadata is given is unread.
@@ -135,7 +165,8 @@ impl Projector {
             Kind::Certificate => {
                 let certificate: Certificate = parse(object)?;
                 let literal = certificate.spec.literal_subject.as_deref().and_then(subject_digest);
-                let facts = project::certificate(&certificate, &self.copied, literal);
+                let mut facts = project::certificate(&certificate, &self.copied, literal);
+                facts.problems.extend(self.shut(&certificate.spec));
                 Facts::Certificate(Box::new(facts))
             }
             Kind::CertificateRequest => {

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use everleaf_nodes::Switches;
+
+use super::{FlagError, IgnoredFlag};
+
 macro_rules! controllers {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $default:literal;)+) => {
         /// A controller of cert-manager. Here several of them are one machine.
@@ -127,10 +131,60 @@ impl Controllers {
         self.0.contains(&controller)
     }
 
+    /// Which machines run, and whose requests are answered.
+    ///
+    /// # Errors
+    /// If some of what is one machine here is on and the rest is off.
+    pub(super) fn switches(&self) -> Result<Switches, FlagError> {
+        use Controller as C;
+        let on: Vec<C> = CERTIFICATES.into_iter().filter(|one| self.has(*one)).collect();
+        let off = CERTIFICATES.into_iter().find(|one| !self.has(*one));
+        if let (Some(on), Some(off)) = (on.first(), off) {
+            return Err(FlagError::OneMachine { on: on.as_str(), off: off.as_str() });
+        }
+        Ok(Switches {
+            certificates: off.is_none(),
+            ingress_shim: self.has(C::IngressShim),
+            issuers: self.has(C::Issuers),
+            cluster_issuers: self.has(C::ClusterIssuers),
+            ca: self.has(C::RequestsCa),
+            self_signed: self.has(C::RequestsSelfSigned),
+            acme: self.has(C::RequestsAcme),
+            vault: self.has(C::RequestsVault),
+            venafi: self.has(C::RequestsVenafi),
+        })
+    }
+
     /// The controllers that are on.
     pub fn iter(&self) -> impl Iterator<Item = Controller> + '_ {
         self.0.iter().copied()
     }
+}
+
+/// What is one machine here.
+const CERTIFICATES: [Controller; 6] = [
+    Controller::CertificatesTrigger,
+    Controller::CertificatesIssuing,
+    Controller::CertificatesKeyManager,
+    Controller::CertificatesRequestManager,
+    Controller::CertificatesReadiness,
+    Controller::CertificatesRevisionManager,
+];
+
+/// Entries that name what is not built: `*` means them too, but nobody asked for them by it.
+pub(super) fn unbuilt(entries: &[String]) -> impl Iterator<Item = IgnoredFlag> + '_ {
+    let named = entries.iter().filter_map(|entry| Controller::named(entry.trim()));
+    named.filter_map(|one| {
+        let why = match one {
+            Controller::Orders | Controller::Challenges => "ACME issuers are not supported yet",
+            Controller::GatewayShim => "the Gateway API is not supported yet",
+            one if one.as_str().starts_with("certificatesigningrequests-") => {
+                "CertificateSigningRequests are not supported yet"
+            }
+            _ => return None,
+        };
+        Some(IgnoredFlag::new(format!("controllers={}", one.as_str()), why))
+    })
 }
 
 /// Checks one entry of `--controllers`.

@@ -1,12 +1,14 @@
 //! Flags of cert-manager that are accepted but do nothing here.
 
+use std::borrow::Cow;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 
 const ACME: &str = "ACME issuers are not supported yet";
 const AMBIENT: &str = "no issuer that could use ambient credentials is supported yet";
 const GATEWAY: &str = "the Gateway API is not supported yet";
 const PROFILING: &str = "there is no profiling server";
-const TLS: &str = "metrics are served without TLS";
+const TLS: &str = "where metrics are served over TLS, every suite has forward secrecy and an AEAD";
 const LOGGING: &str = "logs go to standard error unbuffered, at one level (see -v)";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,14 +41,7 @@ const TABLE: &[(&str, Takes, &str)] = &[
     ("gateway-api-extra-protocols", Value, GATEWAY),
     ("enable-profiling", Bool, PROFILING),
     ("profiler-address", Value, PROFILING),
-    ("metrics-tls-cert-file", Value, TLS),
-    ("metrics-tls-private-key-file", Value, TLS),
-    ("metrics-dynamic-serving-ca-secret-namespace", Value, TLS),
-    ("metrics-dynamic-serving-ca-secret-name", Value, TLS),
-    ("metrics-dynamic-serving-dns-names", Value, TLS),
-    ("metrics-dynamic-serving-leaf-duration", Value, TLS),
     ("metrics-tls-cipher-suites", Value, TLS),
-    ("metrics-tls-min-version", Value, TLS),
     ("log-flush-frequency", Value, LOGGING),
     ("vmodule", Value, LOGGING),
     ("add_dir_header", Bool, LOGGING),
@@ -66,14 +61,21 @@ const TABLE: &[(&str, Takes, &str)] = &[
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IgnoredFlags(Vec<IgnoredFlag>);
 
-/// A flag that was given, and why it does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// A flag that was given, or a part of its value, and why it does nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--{name} has no effect: {why}")]
 pub struct IgnoredFlag {
-    /// Its name, without dashes.
-    pub name: &'static str,
+    /// Its name, without dashes; with `=` and the part of the value that does nothing, where the
+    /// rest does something.
+    pub name: Cow<'static, str>,
     /// Why it does nothing, in a few words.
     pub why: &'static str,
+}
+
+impl IgnoredFlag {
+    pub(super) fn new(name: impl Into<Cow<'static, str>>, why: &'static str) -> Self {
+        Self { name: name.into(), why }
+    }
 }
 
 impl IgnoredFlags {
@@ -110,7 +112,7 @@ impl FromArgMatches for IgnoredFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
         let rows = TABLE.iter().filter(|(name, ..)| given(name));
-        Ok(Self(rows.map(|(name, _, why)| IgnoredFlag { name, why }).collect()))
+        Ok(Self(rows.map(|(name, _, why)| IgnoredFlag::new(*name, why)).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -79,7 +79,7 @@ fn a_charts_command_line_starts_and_what_does_nothing_is_named() {
         "--feature-gates=AdditionalCertificateOutputFormats=true",
     ])
     .unwrap();
-    let names: Vec<_> = flags.ignored().iter().map(|flag| flag.name).collect();
+    let names: Vec<_> = flags.ignored().into_iter().map(|flag| flag.name).collect();
     let expected = [
         "max-concurrent-challenges",
         "acme-http01-solver-image",
@@ -97,7 +97,7 @@ fn a_charts_command_line_starts_and_what_does_nothing_is_named() {
 fn every_controller_flag_of_cert_manager_is_known() {
     let command = Program::command();
     let known: BTreeSet<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-    let own = ["record", "help"];
+    let own = ["record", "record-max-size", "help"];
     let logging = ["logging-format", "log-flush-frequency", "v", "vmodule"];
     let klog = |name: &str| name.contains('_') || matches!(name, "logtostderr" | "alsologtostderr");
     let hidden = ["internal-healthz-listen-address", "internal-healthz-leader-election-timeout"];
@@ -147,11 +147,82 @@ fn controllers_are_added_and_left_out_by_name() {
     assert!(!on(&["--controllers=*,-certificaterequests-approver"]).has(approver));
     // Wherever it stands: cert-manager takes out last.
     assert!(!on(&["--controllers", "-certificaterequests-approver,*"]).has(approver));
+    assert_eq!(options(&[]).runs, Switches::default());
     let few = on(&["--controllers=issuers, gateway-shim"]);
     assert_eq!(few.iter().collect::<Vec<_>>(), [Controller::Issuers, Controller::GatewayShim]);
+    assert!(
+        options(&["--namespace=team"]).runs
+            == Switches { cluster_issuers: false, ..<_>::default() }
+    );
     let own = on(&["--namespace=team", "--controllers=*,certificatesigningrequests-issuer-ca"]);
     assert!(!own.has(Controller::ClusterIssuers) && !own.has(Controller::SigningRequestsCa));
     assert_eq!(own.iter().count(), 17);
+}
+
+#[test]
+fn a_controller_that_is_off_turns_off_its_machine_or_its_signatures() {
+    let runs = |list: &str| options(&[list]).runs;
+    let all = Switches::default();
+    assert_eq!(runs("--controllers=*,-ingress-shim"), Switches { ingress_shim: false, ..all });
+    let no_ca = Switches { ca: false, ..all };
+    assert_eq!(runs("--controllers=*,-certificaterequests-issuer-ca"), no_ca);
+    let only = runs("--controllers=issuers");
+    assert!(only.issuers && !only.certificates && !only.ca && !only.ingress_shim);
+    // Metrics are no part of the machine of Certificates.
+    assert_eq!(runs("--controllers=*,-certificates-metrics"), all);
+}
+
+#[test]
+fn a_part_of_what_is_one_machine_cannot_be_turned_off_alone() {
+    let error = refused(&["--controllers=*,-certificates-readiness"]).to_string();
+    assert!(error.contains("certificates-readiness is off"), "{error}");
+    let group = "trigger issuing key-manager request-manager readiness revision-manager";
+    let off: String = group.split(' ').map(|name| format!(",-certificates-{name}")).collect();
+    assert!(!options(&[&format!("--controllers=*{off}")]).runs.certificates);
+}
+
+#[test]
+fn what_was_asked_for_by_name_and_is_not_built_is_warned_of() {
+    let warned = |args: &[&str]| {
+        let ignored = parse(args).unwrap().ignored();
+        ignored.into_iter().map(|flag| flag.name.into_owned()).collect::<Vec<_>>()
+    };
+    assert!(warned(&["--controllers=*,-orders"]).is_empty());
+    assert_eq!(warned(&["--controllers=*,gateway-shim"]), ["controllers=gateway-shim"]);
+    let honoured = "--feature-gates=OtherNames=false,UseCertificateRequestBasicConstraints=true";
+    assert!(warned(&[honoured]).is_empty());
+    assert!(warned(&["--feature-gates=ServerSideApply=false,OtherNames=true"]).is_empty());
+    let gates = ["--feature-gates=ServerSideApply=true,SecretsFilteredCaching=false"];
+    let expected =
+        ["feature-gates=SecretsFilteredCaching=false", "feature-gates=ServerSideApply=true"];
+    assert_eq!(warned(&gates), expected);
+}
+
+#[test]
+fn metrics_over_tls_take_both_files_and_a_certificate_of_ones_own() {
+    let files = ["--metrics-tls-cert-file=/c", "--metrics-tls-private-key-file=/k"];
+    let tls = options(&files).metrics_tls.unwrap();
+    assert_eq!((tls.certificate, tls.key, tls.oldest), ("/c".into(), "/k".into(), TlsVersion::V12));
+    let newest = [files[0], files[1], "--metrics-tls-min-version=VersionTLS13"];
+    assert_eq!(options(&newest).metrics_tls.unwrap().oldest, TlsVersion::V13);
+    assert_eq!(options(&["--metrics-tls-cert-file="]).metrics_tls, None);
+    assert_eq!(refused(&files[..1]), FlagError::HalfOfTls("metrics-tls-private-key-file"));
+    assert_eq!(refused(&files[1..]), FlagError::HalfOfTls("metrics-tls-cert-file"));
+    usage_error(&["--metrics-tls-min-version=TLS1.3"]);
+    for flag in ["ca-secret-namespace", "ca-secret-name", "dns-names", "leaf-duration"] {
+        let error = refused(&[&format!("--metrics-dynamic-serving-{flag}=x")]);
+        assert!(matches!(error, FlagError::DynamicServing(_)), "{error}");
+    }
+}
+
+#[test]
+fn what_recording_may_take_is_bounded() {
+    assert_eq!(options(&[]).record_total, 1 << 30);
+    assert_eq!(options(&["--record-max-size=256Mi"]).record_total, 256 << 20);
+    assert_eq!(options(&["--record-max-size=134217728"]).record_total, 128 << 20);
+    for bad in ["1Mi", "0", "-1", "1G", "99999999999Ti", "Mi"] {
+        usage_error(&[&format!("--record-max-size={bad}")]);
+    }
 }
 
 #[test]

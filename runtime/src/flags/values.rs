@@ -7,6 +7,8 @@ use std::time::Duration;
 use everleaf_api::GoDuration;
 use everleaf_api::gates::{Component, FeatureGates};
 
+use crate::operator::SMALLEST_TOTAL;
+
 /// A boolean, as Go's `strconv.ParseBool` reads it.
 pub(super) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
@@ -29,6 +31,20 @@ pub(super) fn rate(text: &str) -> Result<f32, String> {
     match rate.is_finite() && rate >= -1.0 {
         true => Ok(rate),
         false => Err("write a number of at least -1".into()),
+    }
+}
+
+/// A size in bytes: a number, perhaps with `Ki`, `Mi`, `Gi` or `Ti`, as Kubernetes writes them.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let units = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)];
+    let with = |(unit, shift)| text.strip_suffix(unit).map(|number| (number, shift));
+    let (number, shift) = units.into_iter().find_map(with).unwrap_or((text, 0));
+    let error = "write a number of bytes, such as 268435456 or 256Mi";
+    let number: u64 = number.parse().map_err(|_| error)?;
+    let bytes = number.checked_mul(1 << shift).ok_or(error)?;
+    match bytes < SMALLEST_TOTAL {
+        true => Err(format!("write at least {}Mi: two files", SMALLEST_TOTAL >> 20)),
+        false => Ok(bytes),
     }
 }
 

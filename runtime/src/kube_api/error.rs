@@ -100,12 +100,7 @@ impl ApiError {
     }
 
     fn from_transport(verb: Verb, resource: &str, error: &kube::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
+        let message = with_causes(error);
         let class = if verb.writes() { FailureClass::Unknown } else { FailureClass::Transient };
         let reason = "Unreachable".to_owned();
         let resource = resource.to_owned();
@@ -142,5 +137,42 @@ impl ApiError {
     /// Whether a watch has to begin anew with a list.
     pub fn is_gone(&self) -> bool {
         self.code == 410
+    }
+}
+
+/// An error and its causes in one line, each said once. The outermost alone says "client error"
+/// where the innermost says what refused.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    #[test]
+    fn an_error_tells_its_innermost_cause_and_nothing_twice() {
+        let inner = Layer { text: "Connection refused (os error 111)", source: None };
+        let middle = Layer { text: "client error (Connect)", source: Some(Box::new(inner)) };
+        let outer =
+            Layer { text: "ServiceError: client error (Connect)", source: Some(Box::new(middle)) };
+        let expected = "ServiceError: client error (Connect): Connection refused (os error 111)";
+        assert_eq!(with_causes(&outer), expected);
     }
 }

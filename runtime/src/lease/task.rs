@@ -11,6 +11,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::election::{Election, Step, Write};
+use crate::kube_api::with_causes;
+
 use super::{Fence, JITTER_PERCENT, Leadership, LeaseConfig};
 
 /// A round is at most: write or read, read after a failed write, write again.
@@ -231,7 +233,10 @@ impl Task {
             RequestError::Kube(kube::Error::Api(status)) if status.code == 409 => {
                 tracing::debug!(lease = self.config.name, "somebody was faster");
             }
-            _ => tracing::warn!(lease = self.config.name, %error, "cannot {what} the lease"),
+            _ => {
+                let (server, error) = (&self.config.server, with_causes(error));
+                tracing::warn!(lease = self.config.name, server, error, "cannot {what} the lease");
+            }
         }
     }
 

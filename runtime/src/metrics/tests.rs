@@ -98,7 +98,8 @@ fn process_wide_metrics_carry_their_labels_and_types() {
         effect("sign", "done", Duration::from_millis(7));
         effect("sign", "done", Duration::from_secs(900));
         queue_length("ready", 4);
-        unexplained_move(String::from("certificate"));
+        unexplained_moves(1);
+        event_dropped();
         api_request("patch", "secrets", Some(409));
         api_request("get", "secrets", None);
         leading(true);
@@ -113,7 +114,8 @@ fn process_wide_metrics_carry_their_labels_and_types() {
         "everleaf_effect_duration_seconds_bucket{step=\"sign\",le=\"0.01\"} 1",
         "everleaf_effect_duration_seconds_bucket{step=\"sign\",le=\"+Inf\"} 2",
         "everleaf_engine_queue_length{queue=\"ready\"} 4",
-        "everleaf_unexplained_moves_total{machine=\"certificate\"} 1",
+        "everleaf_unexplained_moves_total 1",
+        "everleaf_events_dropped_total 1",
         "everleaf_api_requests_total{verb=\"patch\",resource=\"secrets\",code=\"409\"} 1",
         "everleaf_api_requests_total{verb=\"get\",resource=\"secrets\",code=\"none\"} 1",
         "everleaf_leader 1",

@@ -3,16 +3,18 @@
 
 use super::explain::{self, Decision};
 use super::record::Recorder;
-use super::watch::{Watcher, feeds};
+use super::watch::{Feed, Watcher, feeds};
 use crate::edge::Projector;
 use crate::kube_api::Kube;
 use crate::lease::Leadership;
 use crate::metrics;
 use crate::ports::{KeyStore, Ports, Report, now};
 use everleaf_engine::{
-    Command, Delta, EffectId, Engine, Epoch, Input, Outcome, Program as _, Record, Timestamp, Wake,
+    Command, Delta, EffectId, Engine, Epoch, Input, ObjectKey, Outcome, Program as _, Record,
+    Timestamp, Wake,
 };
-use everleaf_nodes::{Everleaf, Facts, Kind};
+use everleaf_nodes::facts::Signer;
+use everleaf_nodes::{Effect, Everleaf, Facts, Kind, feed};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -23,12 +25,10 @@ const DELTAS_WAITING: usize = 256;
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 /// A step of the wall clock against the monotonic one that is worth a question.
 const STEP_MS: i64 = 3_600_000;
-/// How long effects in flight may take after the end was asked for.
-const DRAIN: Duration = Duration::from_secs(20);
 
 /// What came back from outside.
 enum Back {
-    Effect(EffectId, Report, Timestamp),
+    Effect(EffectId, Report, Timestamp, &'static str),
     Read(Delta<Kind, Facts>),
     Date(Result<i64, String>),
 }
@@ -105,15 +105,19 @@ impl Driver {
         self.underway.subscribe()
     }
 
-    /// Runs until `stop` is true, then lets what is in flight come to its end.
+    /// Runs until `stop` names a time by which everything has to have ended, and lets what is in
+    /// flight come to its end until then.
     pub async fn run(
         mut self,
         mut leadership: watch::Receiver<Leadership>,
-        mut stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<Option<tokio::time::Instant>>,
         mut inspections: mpsc::Receiver<Inspection>,
     ) {
         self.follow(&leadership.borrow_and_update().clone());
-        while !*stop.borrow() {
+        let until = loop {
+            if let Some(until) = *stop.borrow() {
+                break until;
+            }
             let wake = self.next_wake();
             tokio::select! {
                 biased;
@@ -128,8 +132,8 @@ impl Driver {
                 () = tokio::time::sleep(wake) => self.tick(),
             }
             self.publish();
-        }
-        self.drain().await;
+        };
+        self.drain(until).await;
     }
 
     fn next_wake(&mut self) -> Duration {
@@ -195,12 +199,17 @@ impl Driver {
     /// Every feed begins with a list in each epoch.
     fn start_feeds(&mut self) {
         let (sender, receiver) = mpsc::channel(DELTAS_WAITING);
-        for feed in feeds(&self.parts.namespace) {
+        let namespace = &self.parts.namespace;
+        let watched = |feed: &Feed| namespace.is_empty() || feed.kind != Kind::ClusterIssuer;
+        for feed in feeds(namespace).into_iter().filter(watched) {
             let (kube, projector) = (self.parts.kube.clone(), self.parts.projector.clone());
             let watcher = Watcher::new(kube, projector, feed, sender.clone());
             self.feeds.spawn(watcher.run());
         }
         self.deltas = Some(receiver);
+        if !self.parts.namespace.is_empty() {
+            self.observe(no_cluster_issuers());
+        }
         self.observe(self.parts.keys.list());
     }
 
@@ -223,9 +232,9 @@ impl Driver {
 
     fn came_back(&mut self, back: Back) {
         match back {
-            Back::Effect(id, report, since) => {
+            Back::Effect(id, report, since, controller) => {
                 self.observe(report.seen);
-                self.count_effect(&id, &report.outcome, since);
+                self.count_effect(&id, &report.outcome, (since, controller));
                 log_failure(&id, &report.outcome);
                 self.handle(Input::Completed(id, report.outcome));
             }
@@ -250,14 +259,18 @@ impl Driver {
         }
     }
 
-    fn count_effect(&self, id: &EffectId, outcome: &Outcome<Kind>, since: Timestamp) {
+    fn count_effect(
+        &self,
+        id: &EffectId,
+        outcome: &Outcome<Kind>,
+        (since, controller): (Timestamp, &'static str),
+    ) {
         let ended = match outcome {
             Outcome::Done { .. } => "done",
             Outcome::Stale { .. } => "stale",
             Outcome::Failed { .. } => "failed",
         };
-        let (machine, step) = self.names_of(id);
-        let controller = controller(&machine, &step);
+        let (_, step) = self.names_of(id);
         let took = u64::try_from(now().since(since).max(0)).unwrap_or(0);
         metrics::effect(step, ended, Duration::from_millis(took));
         metrics::sync_call(controller);
@@ -278,6 +291,16 @@ impl Driver {
                 (machine.name.clone(), step)
             }
             None => ("gone".to_owned(), "gone".to_owned()),
+        }
+    }
+
+    /// cert-manager's name of the controller that would do this.
+    fn controller_of(&self, id: &EffectId, effect: &Effect) -> &'static str {
+        let (machine, step) = self.names_of(id);
+        match (&*machine, &*step) {
+            ("request", "approve") => "certificaterequests-approver",
+            ("request", _) => signing_controller(&self.parts.engine, &effect.subject),
+            (machine, step) => controller(machine, step),
         }
     }
 
@@ -303,14 +326,15 @@ impl Driver {
         self.parts.recorder = None;
     }
 
-    fn start(&mut self, command: Command<Kind, everleaf_nodes::Effect>) {
+    fn start(&mut self, command: Command<Kind, Effect>) {
         let ports = self.parts.ports.clone();
         match command {
             Command::Perform(id, effect) => {
                 let since = now();
+                let controller = self.controller_of(&id, &effect);
                 self.back.spawn(async move {
                     let report = ports.perform(&id, &effect).await;
-                    Back::Effect(id, report, since)
+                    Back::Effect(id, report, since, controller)
                 });
             }
             Command::Read(key) => {
@@ -341,12 +365,12 @@ impl Driver {
     }
 
     /// Starts nothing more and lets what is in flight come to its end.
-    async fn drain(mut self) {
+    async fn drain(mut self, until: tokio::time::Instant) {
         self.feeds.abort_all();
         let in_flight = self.back.len();
         tracing::info!(in_flight, "stopping");
         let finish = async { while self.back.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, finish).await.is_err() {
+        if tokio::time::timeout_at(until, finish).await.is_err() {
             tracing::warn!("effects in flight did not end in time; they are found again");
         }
         if let Some(recorder) = &mut self.parts.recorder
@@ -355,6 +379,13 @@ impl Driver {
             tracing::error!(%error, "the end of the journal is lost");
         }
     }
+}
+
+/// Within one namespace there are none, as in cert-manager: their Secrets are elsewhere and not
+/// watched, and what is not seen must not be judged.
+fn no_cluster_issuers() -> Vec<Delta<Kind, Facts>> {
+    let feed = feed::CLUSTER_ISSUERS;
+    vec![Delta::ListBegin { feed }, Delta::ListEnd { feed, rv: u64::MAX }]
 }
 
 async fn next_deltas(
@@ -372,14 +403,31 @@ fn controller(machine: &str, step: &str) -> &'static str {
         ("shim", _) => "ingress-shim",
         ("issuer", _) => "issuers",
         ("clusterissuer", _) => "clusterissuers",
-        ("request", "approve") => "certificaterequests-approver",
-        ("request", _) => "certificaterequests-issuer-ca",
         (_, "ensure_key" | "delete_key") => "certificates-key-manager",
         (_, "create_request") => "certificates-request-manager",
         (_, "delete_request") => "certificates-revision-manager",
         (_, "write_status") => "certificates-readiness",
         (_, "read_secret") => "certificates-trigger",
         _ => "certificates-issuing",
+    }
+}
+
+/// cert-manager has a controller of requests for each type of issuer.
+fn signing_controller(engine: &Engine<Everleaf>, request: &ObjectKey<Kind>) -> &'static str {
+    let facts = engine.world().get(request).and_then(|object| object.facts.request());
+    let issuer = facts.map(|facts| &facts.issuer).and_then(|issuer| {
+        let key = match issuer.kind_or_default() {
+            "ClusterIssuer" => ObjectKey::new(Kind::ClusterIssuer, "", issuer.name.clone()),
+            _ => ObjectKey::new(Kind::Issuer, request.namespace.clone(), issuer.name.clone()),
+        };
+        engine.world().get(&key)?.facts.issuer()
+    });
+    match issuer.map(|issuer| &issuer.signer) {
+        Some(Signer::SelfSigned { .. }) => "certificaterequests-issuer-selfsigned",
+        Some(Signer::Other(name)) if **name == *"acme" => "certificaterequests-issuer-acme",
+        Some(Signer::Other(name)) if **name == *"vault" => "certificaterequests-issuer-vault",
+        Some(Signer::Other(name)) if **name == *"venafi" => "certificaterequests-issuer-venafi",
+        _ => "certificaterequests-issuer-ca",
     }
 }
 

@@ -15,11 +15,13 @@ use everleaf_engine::journal::Header;
 use everleaf_engine::{Config, Engine, Program};
 use everleaf_nodes::{Everleaf, Options};
 pub use explain::{Decision, effect_name};
-pub use record::Recorder;
+pub use record::{RECORD_TOTAL, Recorder, SMALLEST_TOTAL};
 pub use samples::sample;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch as tokio_watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 pub use watch::{Feed, Watcher, feeds};
 
 /// What an operator is made of.
@@ -50,7 +52,7 @@ pub struct Running {
     pub inspections: mpsc::Sender<Inspection>,
     /// Every decision, in words; who is slow misses some.
     pub decisions: broadcast::Sender<Decision>,
-    stop: tokio_watch::Sender<bool>,
+    stop: tokio_watch::Sender<Option<Instant>>,
     driver: JoinHandle<()>,
     events: JoinHandle<()>,
 }
@@ -60,13 +62,29 @@ const INSPECTIONS_WAITING: usize = 16;
 /// Decisions that a listener may be behind.
 const DECISIONS_KEPT: usize = 1024;
 
-/// Starts an operator; it acts whenever it leads.
+/// How long effects in flight and Events to be written may take, together, after the end was asked
+/// for: Kubernetes kills after 30 s, and the Lease has to be let go before.
+pub const LAST_WORDS: Duration = Duration::from_secs(20);
+
+/// Starts an operator; it acts whenever it leads. A journal is kept within [`RECORD_TOTAL`].
 ///
 /// # Errors
 /// If a journal is wanted and cannot be written.
 pub fn start(
     setup: Setup,
     leadership: tokio_watch::Receiver<Leadership>,
+) -> std::io::Result<Running> {
+    start_recording(setup, leadership, RECORD_TOTAL)
+}
+
+/// Starts an operator whose journal's files have at most `total` bytes together.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_recording(
+    setup: Setup,
+    leadership: tokio_watch::Receiver<Leadership>,
+    total: u64,
 ) -> std::io::Result<Running> {
     let kube = Kube::new(setup.client).paced(setup.pace);
     let keys = KeyStore::default();
@@ -80,15 +98,14 @@ pub fn start(
         serde_json::to_value(&setup.options).unwrap_or_default(),
     );
     let engine = Engine::new(program, setup.config);
-    let recorder =
-        setup.record.map(|directory| Recorder::new(&directory, header, &engine)).transpose()?;
+    let recorder = setup.record.map(|at| Recorder::new(&at, total, header, &engine)).transpose()?;
     let (projector, namespace) = (setup.projector, setup.namespace);
     let (decisions, _) = broadcast::channel(DECISIONS_KEPT);
     let told = decisions.clone();
     let parts = Parts { engine, kube, projector, ports, keys, namespace, recorder, told };
     let (driver, turn) = Driver::new(parts);
     let underway = driver.underway();
-    let (stop, stopped) = tokio_watch::channel(false);
+    let (stop, stopped) = tokio_watch::channel(None);
     let (inspections, asked) = mpsc::channel(INSPECTIONS_WAITING);
     let driver = tokio::spawn(driver.run(leadership, stopped, asked));
     let events = tokio::spawn(writer.run(underway));
@@ -97,12 +114,12 @@ pub fn start(
 
 impl Running {
     /// Starts nothing more, lets what is in flight come to its end, and writes what is left to
-    /// be said.
+    /// be said; for [`LAST_WORDS`] in all.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        let until = Instant::now() + LAST_WORDS;
+        self.stop.send_replace(Some(until));
         let _ = self.driver.await;
-        let said = tokio::time::timeout(std::time::Duration::from_secs(5), self.events).await;
-        if said.is_err() {
+        if tokio::time::timeout_at(until, self.events).await.is_err() {
             tracing::warn!("some Events were not written in time");
         }
     }
@@ -128,3 +145,6 @@ pub async fn ask<T: Send + 'static>(
     inspections.send(inspection).await.ok()?;
     answered.await.ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,6 @@ use everleaf_nodes::effect::rfc3339;
 use everleaf_nodes::{Event, Kind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -42,7 +40,6 @@ struct Note {
 #[derive(Clone)]
 pub struct Events {
     notes: mpsc::Sender<Note>,
-    dropped: Arc<AtomicU64>,
 }
 
 /// Writes the Events that were handed in.
@@ -57,21 +54,18 @@ impl Events {
     /// A queue and its writer.
     pub fn new(kube: Kube) -> (Self, EventWriter) {
         let (sender, notes) = mpsc::channel(WAITING);
-        let events = Self { notes: sender, dropped: Arc::default() };
-        (events, EventWriter { notes, kube, recent: BTreeMap::new(), pruned: now() })
+        (
+            Self { notes: sender },
+            EventWriter { notes, kube, recent: BTreeMap::new(), pruned: now() },
+        )
     }
 
     pub(super) fn send(&self, about: &ObjectKey<Kind>, uid: &Uid, event: &Event) {
         let since = Instant::now();
         let note = Note { about: about.clone(), uid: uid.clone(), event: event.clone(), since };
         if self.notes.try_send(note).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            crate::metrics::event_dropped();
         }
-    }
-
-    /// Events that were dropped because too many waited.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 }
 

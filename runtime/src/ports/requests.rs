@@ -8,6 +8,7 @@ use everleaf_api::{ObjectMeta, names};
 use everleaf_engine::ObjectKey;
 use everleaf_nodes::effect::NewRequest;
 use everleaf_nodes::{Effect, Kind};
+use everleaf_pki::CsrSpec;
 use serde_json::{Value, json};
 
 impl Ports {
@@ -19,6 +20,8 @@ impl Ports {
             return Err(Report::stale(vec![owner]));
         }
         let spec = csr_spec(&new.wish).map_err(|message| rejected("RequestFailed", message))?;
+        let encode_basic_constraints = self.projector.encodes_basic_constraints();
+        let spec = CsrSpec { encode_basic_constraints, ..spec };
         let pem = spec.build_pem(&key);
         let pem = pem.map_err(|error| rejected("RequestFailed", error.to_string()))?;
         let longest = self.projector.limits.certificate;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::Contact;
 use crate::lease::Fence;
 
 /// How far wall clock and monotonic clock may drift apart before a restart is the better choice.
@@ -23,7 +24,9 @@ struct State {
     /// How long a held Lease may go unrenewed.
     unrenewed: Duration,
     started: Now,
-    reached: AtomicBool,
+    contact: Contact,
+    /// How long the API server may be silent.
+    silence: Duration,
     synced: AtomicBool,
 }
 
@@ -50,16 +53,17 @@ pub struct Verdict(Vec<(&'static str, Option<String>)>);
 
 impl Health {
     /// Health of a process that started at `started`. `unrenewed` is how long a held Lease may go
-    /// without renewal: its duration and a tolerance, 60 + 20 s by default.
+    /// without renewal: its duration and a tolerance, 60 + 20 s by default. `silence` is how long
+    /// ago the API server may have answered last.
     #[must_use]
-    pub fn new(fence: Fence, unrenewed: Duration, started: Now) -> Self {
-        let (reached, synced) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(State { fence, unrenewed, started, reached, synced }))
-    }
-
-    /// Says whether the API server could be reached.
-    pub fn set_api_server_reached(&self, reached: bool) {
-        self.0.reached.store(reached, Ordering::Relaxed);
+    pub fn new(
+        fence: Fence,
+        unrenewed: Duration,
+        (contact, silence): (Contact, Duration),
+        started: Now,
+    ) -> Self {
+        let synced = AtomicBool::new(false);
+        Self(Arc::new(State { fence, unrenewed, started, contact, silence, synced }))
     }
 
     /// Says whether the first list of every feed has arrived.
@@ -73,16 +77,25 @@ impl Health {
         Verdict(vec![("leaderElection", self.election(now)), ("clockHealth", self.clocks(now))])
     }
 
-    /// Whether the process does its work: the API server was reached and, if this process leads,
-    /// all feeds are known.
+    /// Whether the process does its work: the API server answered lately and, if this process
+    /// leads, all feeds are known.
     #[must_use]
     pub fn ready(&self, now: Now) -> Verdict {
-        let reached = self.0.reached.load(Ordering::Relaxed);
         let waits = self.0.fence.may_act(now.instant) && !self.0.synced.load(Ordering::Relaxed);
         Verdict(vec![
-            ("apiServer", (!reached).then(|| "the API server was not reached".into())),
+            ("apiServer", self.silence(now)),
             ("feeds", waits.then(|| "not every feed has been listed".into())),
         ])
+    }
+
+    fn silence(&self, now: Now) -> Option<String> {
+        match self.0.contact.age(now.instant) {
+            None => Some("the API server has not answered yet".into()),
+            Some(age) if age > self.0.silence => {
+                Some(format!("the API server last answered {age:.0?} ago"))
+            }
+            Some(_) => None,
+        }
     }
 
     fn election(&self, now: Now) -> Option<String> {

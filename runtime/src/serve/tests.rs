@@ -26,8 +26,14 @@ fn metrics() -> Metrics {
     Metrics::build(samples).unwrap().1
 }
 
+/// Health with an API server that may be silent for 60 s.
+fn health(fence: lease::Fence, start: Now) -> (Health, Contact) {
+    let contact = Contact::default();
+    (Health::new(fence, S(80), (contact.clone(), S(60)), start), contact)
+}
+
 fn site(started: Now) -> Site {
-    let health = Health::new(lease::unelected().fence(), S(80), started);
+    let (health, _) = health(lease::unelected().fence(), started);
     Site { health, metrics: Some(metrics()) }
 }
 
@@ -42,7 +48,7 @@ fn get(site: &Site, uri: &'static str, now: Now) -> (u16, String) {
 fn live_fails_when_a_held_lease_is_not_renewed_for_lease_and_tolerance() {
     let start = started();
     let fence = lease::Fence::new(S(40));
-    let health = Health::new(fence.clone(), S(80), start);
+    let (health, _) = health(fence.clone(), start);
     let at = |seconds| health.live(after(start, S(seconds), S(seconds)));
     assert!(at(1000).is_good(), "a follower renews nothing");
     fence.open(1, start.instant);
@@ -59,7 +65,7 @@ fn live_fails_when_a_held_lease_is_not_renewed_for_lease_and_tolerance() {
 #[test]
 fn live_fails_when_the_clocks_drift_apart_either_way() {
     let start = started();
-    let health = Health::new(lease::unelected().fence(), S(80), start);
+    let (health, _) = health(lease::unelected().fence(), start);
     let live = |real, wall| health.live(after(start, S(real), S(wall))).is_good();
     assert!(live(10_000, 10_000));
     assert!(live(10_000, 10_300));
@@ -72,17 +78,46 @@ fn live_fails_when_the_clocks_drift_apart_either_way() {
 fn ready_waits_for_the_api_server_and_a_leader_for_its_feeds() {
     let start = started();
     let fence = lease::Fence::new(S(40));
-    let health = Health::new(fence.clone(), S(80), start);
-    assert!(!health.ready(start).is_good());
-    health.set_api_server_reached(true);
+    let (health, contact) = health(fence.clone(), start);
+    let verdict = health.ready(start).to_string();
+    let expected = "[-]apiServer failed: the API server has not answered yet\n[+]feeds ok\n";
+    assert_eq!(verdict, expected);
+    contact.heard(start.instant);
     assert!(health.ready(start).is_good(), "a follower stands by");
     fence.open(1, start.instant);
     assert!(!health.ready(start).is_good());
     health.set_feeds_synced(true);
     assert!(health.ready(start).is_good());
-    health.set_api_server_reached(false);
-    let verdict = health.ready(start).to_string();
-    assert_eq!(verdict, "[-]apiServer failed: the API server was not reached\n[+]feeds ok\n");
+}
+
+#[test]
+fn ready_ends_when_the_api_server_falls_silent_also_for_a_leader_that_had_seen_everything() {
+    let start = started();
+    let (health, contact) = health(lease::unelected().fence(), start);
+    health.set_feeds_synced(true);
+    contact.heard(start.instant);
+    let at = |seconds| health.ready(after(start, S(seconds), S(seconds)));
+    assert!(at(60).is_good());
+    let expected = "[-]apiServer failed: the API server last answered 61s ago\n[+]feeds ok\n";
+    assert_eq!(at(61).to_string(), expected);
+    contact.heard(start.instant + S(61));
+    assert!(at(61).is_good());
+}
+
+#[tokio::test]
+async fn only_an_answer_of_the_api_server_itself_counts_as_contact() {
+    use tower::{Layer, ServiceExt};
+    let contact = Contact::default();
+    let answering = |code: u16| {
+        let inner = tower::service_fn(move |()| async move {
+            Ok::<_, Infallible>(Response::builder().status(code).body(()).unwrap())
+        });
+        contact.layer().layer(inner).oneshot(())
+    };
+    answering(503).await.unwrap();
+    assert_eq!(contact.age(Instant::now()), None, "a proxy may say so with nobody behind");
+    answering(403).await.unwrap();
+    assert!(contact.age(Instant::now()).is_some());
 }
 
 #[test]
@@ -179,7 +214,7 @@ async fn it_serves_over_tcp_until_told_to_stop() {
     let local = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async { stopped.await.unwrap_or(()) };
-    let server = tokio::spawn(serve(listener, site(Now::read()), stopping));
+    let server = tokio::spawn(serve(Door::plain(listener), site(Now::read()), stopping));
     let mut stream = TcpStream::connect(local).await.unwrap();
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut head = [0; 15];

@@ -26,37 +26,62 @@ pub fn everything() -> Value {
 
 /// Every rule of `deploy/rbac.yaml`.
 pub fn deployed_rules() -> Vec<Value> {
-    let text = include_str!("../../../deploy/rbac.yaml");
+    rules_of(include_str!("../../../deploy/rbac.yaml"))
+}
+
+/// Every rule of `deploy/rbac-namespace.yaml`.
+pub fn namespace_rules() -> Vec<Value> {
+    rules_of(include_str!("../../../deploy/rbac-namespace.yaml"))
+}
+
+fn rules_of(text: &str) -> Vec<Value> {
     let objects = serde_yaml::Deserializer::from_str(text);
     let objects = objects.map(|one| Value::deserialize(one).expect("an object"));
     objects.flat_map(|one| one["rules"].as_array().cloned().unwrap_or_default()).collect()
 }
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 impl ServiceAccount {
     /// Creates one that may do what these rules say, anywhere.
     pub async fn create(world: &World, name: &str, rules: Vec<Value>) -> Self {
+        let role = format!("{}-{name}", world.namespace);
+        Self::bound(world, name, ("ClusterRole", &role), rules).await
+    }
+
+    /// Creates one that may do what these rules say in the scenario's namespace, and nothing
+    /// elsewhere.
+    pub async fn within(world: &World, name: &str, rules: Vec<Value>) -> Self {
+        Self::bound(world, name, ("Role", name), rules).await
+    }
+
+    async fn bound(
+        world: &World,
+        name: &str,
+        (kind, role): (&str, &str),
+        rules: Vec<Value>,
+    ) -> Self {
         let namespace = &world.namespace;
-        let meta = json!({ "name": name });
         let account =
-            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta.clone() });
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } });
         let account = world.create(account).await;
-        let of_ours = json!({ "name": format!("{namespace}-{name}") });
-        let rbac = "rbac.authorization.k8s.io";
-        let role = json!({
-            "apiVersion": format!("{rbac}/v1"),
-            "kind": "ClusterRole",
-            "metadata": of_ours,
-            "rules": rules,
-        });
-        world.create(role).await;
-        let binding = json!({
-            "apiVersion": format!("{rbac}/v1"),
-            "kind": "ClusterRoleBinding",
-            "metadata": of_ours,
-            "roleRef": { "apiGroup": rbac, "kind": "ClusterRole", "name": of_ours["name"] },
-            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": namespace }],
-        });
-        world.create(binding).await;
+        world
+            .create(json!({
+                "apiVersion": format!("{RBAC}/v1"),
+                "kind": kind,
+                "metadata": { "name": role },
+                "rules": rules,
+            }))
+            .await;
+        world
+            .create(json!({
+                "apiVersion": format!("{RBAC}/v1"),
+                "kind": format!("{kind}Binding"),
+                "metadata": { "name": role },
+                "roleRef": { "apiGroup": RBAC, "kind": kind, "name": role },
+                "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": namespace }],
+            }))
+            .await;
         assert!(!uid_of(&account).is_empty());
         let user = format!("system:serviceaccount:{namespace}:{name}");
         Self { user, kubeconfig: kubeconfig(world, name).await }

@@ -18,7 +18,7 @@ mod scenario;
 mod wait;
 mod world;
 
-pub use account::{ServiceAccount, deployed_rules, everything, rule};
+pub use account::{ServiceAccount, deployed_rules, everything, namespace_rules, rule};
 pub use audit::{Audit, Write};
 pub use cluster::{Cluster, TEST_MANAGER};
 pub use history::History;

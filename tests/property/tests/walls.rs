@@ -1,6 +1,7 @@
 //! What the crates must not depend on, asked of cargo itself.
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use spdx::{Expression, ParseMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -94,4 +95,58 @@ fn nothing_links_ring_or_openssl() {
     assert!(found.contains("everleaf-engine"), "the tree was read");
     let banned = ["ring", "openssl", "openssl-sys", "native-tls"];
     assert_eq!(offenders(&found, &banned), Vec::<String>::new());
+}
+
+/// What the licences of our dependencies have to be among: each lets everybody use, change and pass
+/// on what is linked with it.
+const LICENCES: [&str; 7] = [
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-3-Clause",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+fn is_allowed(licence: &str) -> bool {
+    let Ok(expression) = Expression::parse_mode(licence, ParseMode::LAX) else { return false };
+    expression.evaluate(|asked| LICENCES.contains(&asked.to_string().as_str()))
+}
+
+#[test]
+fn every_licence_allows_what_ours_allows() {
+    let metadata = metadata();
+    let fault =
+        |package: &&cargo_metadata::Package| !package.license.as_deref().is_some_and(is_allowed);
+    let faults = metadata.packages.iter().filter(fault);
+    let faults: Vec<_> = faults.map(|p| format!("{} {:?}", p.name, p.license)).collect();
+    assert_eq!(faults, Vec::<String>::new());
+}
+
+#[test]
+fn a_licence_is_judged_by_all_of_its_terms() {
+    assert!(is_allowed("MIT/Apache-2.0"));
+    assert!(is_allowed("GPL-3.0-only OR MIT"));
+    assert!(is_allowed("ISC AND (Apache-2.0 OR GPL-2.0-only)"));
+    assert!(is_allowed("Apache-2.0 WITH LLVM-exception"));
+    for bad in ["GPL-3.0-only", "MIT AND GPL-3.0-only", "ISC WITH LLVM-exception", "", "ours"] {
+        assert!(!is_allowed(bad), "{bad}");
+    }
+}
+
+#[test]
+fn every_dependency_comes_from_the_registry_in_a_version_that_is_named() {
+    const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+    let metadata = metadata();
+    let ours: BTreeSet<_> = metadata.workspace_members.iter().collect();
+    for package in &metadata.packages {
+        let source = package.source.as_ref().map(ToString::to_string);
+        let expected = (!ours.contains(&package.id)).then(|| REGISTRY.to_owned());
+        assert_eq!(source, expected, "{}", package.name);
+    }
+    let all = metadata.workspace_packages().into_iter().flat_map(|package| &package.dependencies);
+    let any = |d: &&cargo_metadata::Dependency| d.path.is_none() && d.req.to_string() == "*";
+    let any: Vec<_> = all.filter(any).map(|dependency| &dependency.name).collect();
+    assert!(any.is_empty(), "{any:?} take any version");
 }

@@ -11,6 +11,7 @@ mod crash;
 mod election;
 mod keys_and_names;
 mod limits;
+mod one_namespace;
 mod recording;
 mod renewal;
 mod takeover;
