@@ -45,6 +45,20 @@ impl Verb {
     }
 }
 
+/// An error and its causes, outermost first. A cause that is told already is not told again.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    message
+}
+
 /// Why the API server did not do what was asked. Every class but `Invalid` and `Rejected` may be
 /// tried again as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,12 +114,7 @@ impl ApiError {
     }
 
     fn from_transport(verb: Verb, resource: &str, error: &kube::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
+        let message = with_causes(error);
         let class = if verb.writes() { FailureClass::Unknown } else { FailureClass::Transient };
         let reason = "Unreachable".to_owned();
         let resource = resource.to_owned();

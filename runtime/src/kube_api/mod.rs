@@ -4,7 +4,7 @@ mod error;
 mod pace;
 mod resource;
 
-pub use error::{ApiError, Verb};
+pub use error::{ApiError, Verb, with_causes};
 pub use pace::Pace;
 pub use resource::{EVENTS, Resource, resource};
 
