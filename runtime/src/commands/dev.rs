@@ -2,23 +2,29 @@
 //! annotated Ingress, or the manifests that are named, shows how each object appears and why,
 //! serves the result over TLS, fetches it and verifies it.
 
+mod apply;
+mod issuers;
+mod outcome;
 mod serve;
 
-use super::{Failure, input, print};
+use super::input::{self, Manifest};
+use super::{Failure, print};
 use crate::edge::Projector;
 use crate::operator::{self, Decision, Running, Setup};
 use crate::{lease, ports};
 use clap::Args;
 use everleaf_api::names::CopiedAnnotations;
 use everleaf_engine::Config;
-use everleaf_nodes::Options;
+use everleaf_nodes::{Kind, Options};
 use everleaf_pki::Limits;
-use everleaf_sim::apiserver::{self, ApiServer, Request, ResourceDef};
+use everleaf_sim::apiserver::{self, ApiServer};
 use everleaf_sim::http::ApiService;
+use outcome::{Trouble, is_ready};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
 
 /// Arguments of `everleaf dev`.
 #[derive(Args, Debug)]
@@ -48,50 +54,66 @@ struct Dev {
 /// Runs the demonstration.
 ///
 /// # Errors
-/// [`Failure::Usage`] for a manifest that cannot be applied; [`Failure::Failed`] if no certificate
-/// came of it.
+/// [`Failure::Usage`] for a manifest that cannot be applied; [`Failure::Failed`] if something did
+/// not come of it: what, and why.
 pub async fn run(args: &DevArgs) -> Result<(), Failure> {
-    let manifests = manifests(args)?;
+    let mut manifests = manifests(&args.manifests)?;
+    let undefined = issuers::undefined(&manifests);
+    manifests.splice(0..0, issuers::made(&undefined));
     let service = ApiService::collecting(model(&manifests)?, || ports::now().as_millis());
     let running = start(&service, args)?;
     let dev = Dev { service, running, started: Instant::now() };
     dev.say("a modelled API server is up, and the operator leads");
+    for named in &undefined {
+        dev.say(&format!("{} is not among the manifests: a CA issuer is made", named.told()));
+    }
     let told = dev.running.decisions.subscribe();
-    for (source, object) in &manifests {
-        dev.apply(source, object)?;
+    for manifest in &manifests {
+        apply::apply(&dev.service, manifest)?;
+        let text = |path| manifest.object.pointer(path).and_then(Value::as_str);
+        let (kind, name) = (text("/kind"), text("/metadata/name"));
+        dev.say(&format!("applied  {}/{}", kind.unwrap_or_default(), name.unwrap_or_default()));
     }
-    let shown = dev.show_until_ready(told).await;
-    if shown.is_ok() {
-        dev.serve_and_fetch().await?;
+    dev.show_until_it_rests(told).await;
+    let troubles = outcome::troubles(&dev.service, &dev.running, client(&dev.service)).await;
+    if troubles.iter().any(|trouble| trouble.fails) {
+        return Err(dev.fail(&troubles).await);
     }
-    if args.keep && shown.is_ok() {
+    dev.serve_and_fetch().await?;
+    if args.keep {
         dev.say("it stays up until you press Ctrl-C");
         let _ = tokio::signal::ctrl_c().await;
     }
     dev.running.stop().await;
-    shown
+    Ok(())
 }
 
-fn manifests(args: &DevArgs) -> Result<Vec<(String, Value)>, Failure> {
-    let mut all = Vec::new();
-    if args.manifests.is_empty() {
-        let name = PathBuf::from("demonstration.yaml");
-        let documents = input::manifest(&name, DEMONSTRATION)?;
-        all.extend(documents.into_iter().map(|d| ("the demonstration".to_owned(), d)));
+fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>, Failure> {
+    if paths.is_empty() {
+        return Ok(input::manifest(Path::new("the demonstration"), DEMONSTRATION)?);
     }
-    for path in &args.manifests {
-        let documents = input::manifest(path, &input::read(path)?)?;
-        all.extend(documents.into_iter().map(|d| (path.display().to_string(), d)));
+    let mut all = Vec::new();
+    for path in paths {
+        let found = input::manifest(path, &input::read(path)?)?;
+        if found.is_empty() {
+            let path = path.display();
+            return Err(Failure::Usage(format!("{path}: there is no object in it; write one")));
+        }
+        all.extend(found);
     }
     Ok(all)
 }
 
+fn client(service: &ApiService) -> kube::Client {
+    kube::Client::new(service.clone(), "default")
+}
+
 /// The model, with the namespaces that the manifests name.
-fn model(manifests: &[(String, Value)]) -> Result<ApiServer, Failure> {
+fn model(manifests: &[Manifest]) -> Result<ApiServer, Failure> {
     let crds = everleaf_api::crds().iter().map(|(_, yaml)| (*yaml).to_owned()).collect();
     let mut namespaces = vec!["default".to_owned(), "kube-system".to_owned()];
-    for (_, object) in manifests {
-        let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+    for manifest in manifests {
+        let named = manifest.object.pointer("/metadata/namespace").and_then(Value::as_str);
         if let Some(named) = named.filter(|named| namespaces.iter().all(|n| n != named)) {
             namespaces.push(named.to_owned());
         }
@@ -103,7 +125,7 @@ fn model(manifests: &[(String, Value)]) -> Result<ApiServer, Failure> {
 
 fn start(service: &ApiService, args: &DevArgs) -> Result<Running, Failure> {
     let setup = Setup {
-        client: kube::Client::new(service.clone(), "default"),
+        client: client(service),
         pace: None,
         options: Options::default(),
         config: Config::default(),
@@ -122,89 +144,50 @@ impl Dev {
         print(&format!("{:>3}.{:03} s  {text}\n", passed.as_secs(), passed.subsec_millis()));
     }
 
-    fn apply(&self, source: &str, object: &Value) -> Result<(), Failure> {
-        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let (kind, name) = (text("/kind").to_owned(), text("/metadata/name").to_owned());
-        let usage = |message: &str| Failure::Usage(format!("{source}: {kind}/{name}: {message}"));
-        let version = text("/apiVersion").to_owned();
-        let answer = self.service.with(|server, now| {
-            let found = server.resources().find(|r| serves(r, &version, &kind));
-            let (key, namespaced) = found.map(|r| (r.key(), r.namespaced))?;
-            let namespace = match text("/metadata/namespace") {
-                "" if namespaced => "default",
-                given => given,
-            };
-            let request = Request::apply(&key, namespace, &name, "everleaf-dev", object.clone());
-            Some(server.handle(now, &request))
-        });
-        let answer = answer.ok_or_else(|| {
-            usage(&format!("apiVersion {version:?} and this kind are not served here"))
-        })?;
-        if !answer.is_success() {
-            let message = answer.body["message"].as_str().unwrap_or("refused").to_owned();
-            return Err(usage(&message));
-        }
-        self.say(&format!("applied  {kind}/{name}"));
-        Ok(())
-    }
-
-    /// Shows every decision until all Certificates are Ready.
-    async fn show_until_ready(
-        &self,
-        mut told: tokio::sync::broadcast::Receiver<Decision>,
-    ) -> Result<(), Failure> {
+    /// Shows every decision until nothing more is to come of what was applied.
+    async fn show_until_it_rests(&self, mut told: broadcast::Receiver<Decision>) {
         let mut looks = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
                 biased;
                 Ok(decision) = told.recv() => self.say(&in_words(&decision)),
                 _ = looks.tick() => {
-                    if self.all_ready() {
-                        return Ok(());
-                    }
-                    if self.started.elapsed() > PATIENCE {
-                        let waiting = self.unready().join("\n  ");
-                        let message = format!("not Ready after {PATIENCE:?}:\n  {waiting}");
-                        return Err(Failure::Failed(message));
+                    let rests = outcome::rests(&self.service, &self.running).await;
+                    if rests || self.started.elapsed() > PATIENCE {
+                        break;
                     }
                 }
             }
         }
+        while let Ok(decision) = told.try_recv() {
+            self.say(&in_words(&decision));
+        }
     }
 
-    fn certificates(&self) -> Vec<Arc<Value>> {
-        self.service.with(|server, _| {
-            let found =
-                server.objects("certificates.cert-manager.io", &apiserver::Selector::all(None));
-            found.into_iter().collect()
-        })
-    }
-
-    fn all_ready(&self) -> bool {
-        let certificates = self.certificates();
-        !certificates.is_empty() && certificates.iter().all(|object| is_ready(object))
-    }
-
-    fn unready(&self) -> Vec<String> {
-        let all = self.certificates();
-        let unready = all.iter().filter(|object| !is_ready(object)).map(|object| {
-            let conditions = &object["status"]["conditions"];
-            format!("Certificate {}: {conditions}", object["metadata"]["name"])
-        });
-        unready.collect()
+    /// Says what did not come to be; the operator is stopped before, so that its Events are there.
+    async fn fail(self, troubles: &[Trouble]) -> Failure {
+        let waited = match self.started.elapsed() {
+            passed if passed > PATIENCE => format!("not everything rests after {PATIENCE:?}"),
+            _ => "nothing more will come of it by itself".to_owned(),
+        };
+        self.running.stop().await;
+        let told = outcome::told(&self.service, troubles);
+        Failure::Failed(format!("{waited}, and this is not as it was asked for:\n{told}"))
     }
 
     /// Serves the last leaf certificate, and fetches it as a client that trusts only its CA.
     async fn serve_and_fetch(&self) -> Result<(), Failure> {
-        let certificates = self.certificates();
-        let leaf = certificates.iter().rev().find(|object| object["spec"]["isCA"] != json!(true));
-        let Some(leaf) = leaf else { return Ok(()) };
+        let certificates = outcome::objects(&self.service, Kind::Certificate);
+        let leaf = certificates.iter().rev().find_map(|object| Some((object, host_of(object)?)));
+        let Some((leaf, host)) = leaf else {
+            self.say("no Certificate of a server among them: nothing is served");
+            return Ok(());
+        };
         let namespace = leaf["metadata"]["namespace"].as_str().unwrap_or_default();
         let secret = leaf["spec"]["secretName"].as_str().unwrap_or_default();
-        let Some(host) = leaf["spec"]["dnsNames"][0].as_str() else { return Ok(()) };
         let secret = self.service.with(|server, _| server.peek("secrets", namespace, secret));
         let secret = secret.ok_or_else(|| Failure::Failed("the Secret is gone".to_owned()))?;
-        let fetched = serve::serve_and_fetch(&secret, host)
+        let fetched = serve::serve_and_fetch(&secret, &host)
             .await
             .map_err(|error| Failure::Failed(format!("https://{host}: {error}")))?;
         self.say(&format!("served   https://{host} on {}", fetched.address));
@@ -223,20 +206,31 @@ impl Dev {
     }
 }
 
-fn serves(resource: &ResourceDef, api_version: &str, kind: &str) -> bool {
-    let version = match resource.group.as_str() {
-        "" => resource.version.clone(),
-        group => format!("{group}/{}", resource.version),
+/// A host that a server may be called by with this Certificate; `None` if it is not a server's.
+fn host_of(certificate: &Value) -> Option<String> {
+    let spec = &certificate["spec"];
+    let usages = spec["usages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let extended = |usage: &&Value| {
+        let basic = [
+            "signing",
+            "digital signature",
+            "content commitment",
+            "key encipherment",
+            "key agreement",
+            "data encipherment",
+            "cert sign",
+            "crl sign",
+            "encipher only",
+            "decipher only",
+        ];
+        usage.as_str().is_some_and(|usage| !basic.contains(&usage))
     };
-    version == api_version && resource.kind == kind
-}
-
-fn is_ready(object: &Value) -> bool {
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    let mut extended = usages.iter().filter(extended).peekable();
+    let serves = extended.peek().is_none() || extended.any(|u| *u == "server auth" || *u == "any");
+    if spec["isCA"] == json!(true) || !serves || !is_ready(certificate) {
+        return None;
+    }
+    Some(spec["dnsNames"][0].as_str()?.replace('*', "www"))
 }
 
 fn in_words(decision: &Decision) -> String {
@@ -244,3 +238,6 @@ fn in_words(decision: &Decision) -> String {
     let why = why.as_deref().unwrap_or("the plan does not explain it");
     format!("{object}: {from} -> {to}: {why}")
 }
+
+#[cfg(test)]
+mod tests;

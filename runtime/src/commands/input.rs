@@ -1,8 +1,11 @@
 //! Reading what people have: JSON documents as `kubectl get -o json [--watch]` writes them, one
 //! after the other, and YAML manifests. Bounded; an error names file, line and remedy.
 
-use serde::Deserialize as _;
-use serde_json::Value;
+mod manifest;
+
+pub use manifest::{Manifest, manifest};
+
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,23 +60,26 @@ pub fn read(path: &Path) -> Result<String, InputError> {
     fs::read_to_string(path).map_err(|error| file_error(path, error))
 }
 
-/// The files of a path: itself, or those of a directory that end in `extension`, sorted.
+/// The files of a path: itself, or those of a directory that end in one of the `extensions`,
+/// sorted.
 ///
 /// # Errors
 /// If the directory cannot be read or holds none.
-pub fn files(path: &Path, extension: &str) -> Result<Vec<PathBuf>, InputError> {
+pub fn files(path: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, InputError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let entries = fs::read_dir(path).map_err(|error| file_error(path, error))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|file| file.extension().is_some_and(|ext| ext == extension))
-        .collect();
+    let is_one = |file: &PathBuf| {
+        file.extension().is_some_and(|found| extensions.iter().any(|one| found == *one))
+    };
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_one).collect();
     files.sort();
     if files.is_empty() {
-        return Err(file_error(path, format!("no .{extension} file in this directory")));
+        let wanted: Vec<String> = extensions.iter().map(|one| format!(".{one}")).collect();
+        let wanted = wanted.join(" or ");
+        return Err(file_error(path, format!("no {wanted} file in this directory")));
     }
     Ok(files)
 }
@@ -113,56 +119,26 @@ fn take(mut document: Value, all: &mut Vec<Shown>) {
             all.push(Shown { event, object });
         }
     } else if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
-        items.into_iter().for_each(|item| take(item, all));
+        let item = item_of(&document);
+        items.into_iter().for_each(|one| take(with_kind(one, item.as_ref()), all));
     } else {
         all.push(Shown { event: "ADDED".to_owned(), object: document });
     }
 }
 
-/// The documents of a YAML (or JSON) manifest.
-///
-/// # Errors
-/// If a document is malformed, with its line.
-pub fn manifest(path: &Path, text: &str) -> Result<Vec<Value>, InputError> {
-    let mut documents = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        match Value::deserialize(document) {
-            Ok(Value::Null) => {}
-            Ok(value) => documents.push(value),
-            Err(error) => {
-                let line = error.location().map_or(1, |at| at.line() as u64);
-                let (path, message) = (path.display().to_string(), error.to_string());
-                return Err(InputError::Line { path, line, message });
-            }
-        }
+/// apiVersion and kind of a typed list's items, which do not say it themselves.
+fn item_of(list: &Value) -> Option<(Value, Value)> {
+    let kind = list.get("kind").and_then(Value::as_str)?.strip_suffix("List")?;
+    (!kind.is_empty()).then(|| (list["apiVersion"].clone(), json!(kind)))
+}
+
+fn with_kind(mut item: Value, of_list: Option<&(Value, Value)>) -> Value {
+    if let (Some(mapping), Some((version, kind))) = (item.as_object_mut(), of_list) {
+        mapping.entry("apiVersion").or_insert_with(|| version.clone());
+        mapping.entry("kind").or_insert_with(|| kind.clone());
     }
-    Ok(documents)
+    item
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_watch_events_and_single_objects_may_follow_one_another() {
-        let text = r#"{"kind":"List","items":[{"kind":"A"},{"kind":"B"}]}
-{"type":"MODIFIED","object":{"kind":"C"}}
-{"kind":"D"}"#;
-        let found = shown(Path::new("x.json"), text).expect("it is well-formed");
-        let kinds: Vec<_> = found.iter().map(|s| s.object["kind"].as_str()).collect();
-        assert_eq!(kinds, [Some("A"), Some("B"), Some("C"), Some("D")]);
-        assert_eq!(found[2].event, "MODIFIED");
-    }
-
-    #[test]
-    fn a_malformed_document_is_named_by_its_line() {
-        let error = shown(Path::new("x.json"), "{}\n{\"a\": }\n").expect_err("line 2 is broken");
-        assert!(error.to_string().starts_with("x.json:2:"), "{error}");
-    }
-
-    #[test]
-    fn a_malformed_manifest_is_named_by_its_line() {
-        let error = manifest(Path::new("x.yaml"), "a: 1\nb: [\n").expect_err("it is unclosed");
-        assert!(matches!(error, InputError::Line { .. }), "{error}");
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ pub mod crds;
 pub mod dev;
 pub mod graph;
 mod input;
+mod kubeconfig;
 mod observe;
 pub mod operator;
 pub mod replay;

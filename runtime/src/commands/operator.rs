@@ -1,6 +1,7 @@
 //! `everleaf operator`: the controller in a cluster, or beside one.
 
 use super::Failure;
+use super::kubeconfig;
 use super::observe::Observability;
 use crate::edge::Projector;
 use crate::flags::{Controller, OperatorFlags, Options as Flags};
@@ -11,8 +12,6 @@ use crate::serve::Contact;
 use everleaf_engine::Config;
 use everleaf_nodes::Options;
 use everleaf_pki::Limits;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,15 +22,6 @@ const EFFECTS_A_WORKER: u32 = 32;
 /// less than the 30 s after which Kubernetes kills.
 const LETTING_GO: Duration = Duration::from_secs(8);
 
-/// A client from a kubeconfig, or from what is around us.
-///
-/// # Errors
-/// [`Failure::Usage`] for a kubeconfig that cannot be used, with its name.
-pub async fn client(kubeconfig: Option<&Path>) -> Result<kube::Client, Failure> {
-    let config = configured(kubeconfig, None).await?;
-    kube::Client::try_from(config).map_err(|error| Failure::Usage(with_causes(&error)))
-}
-
 /// A client that notes when the API server answers.
 fn noting(config: kube::Config, contact: &Contact) -> Result<kube::Client, Failure> {
     let builder = kube::client::ClientBuilder::try_from(config);
@@ -39,34 +29,8 @@ fn noting(config: kube::Config, contact: &Contact) -> Result<kube::Client, Failu
     Ok(builder.with_layer(&contact.layer()).build())
 }
 
-async fn configured(
-    kubeconfig: Option<&Path>,
-    master: Option<&str>,
-) -> Result<kube::Config, Failure> {
-    let usage = |message: String| Failure::Usage(message);
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let named = |error| usage(format!("{}: {error}", path.display()));
-            let read = Kubeconfig::read_from(path).map_err(named)?;
-            let options = KubeConfigOptions::default();
-            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(named)?
-        }
-        None => kube::Config::infer().await.map_err(|error| {
-            usage(format!("no API server is known: {error}; give --kubeconfig FILE"))
-        })?,
-    };
-    if let Some(master) = master {
-        config.cluster_url = master
-            .parse()
-            .map_err(|error| usage(format!("--master {master:?}: {error}; give a URL")))?;
-    }
-    // Watches are silent for minutes; each call has its own bound.
-    config.read_timeout = Some(Duration::from_secs(300));
-    Ok(config)
-}
-
 /// What decisions depend on, as the flags say.
-fn options(flags: &Flags) -> Options {
+pub(super) fn options(flags: &Flags) -> Options {
     let arcs = |values: &[String]| values.iter().map(|value| value.as_str().into()).collect();
     Options {
         cluster_resource_namespace: flags.cluster_resource_namespace.as_str().into(),
@@ -87,7 +51,8 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn limits(flags: &Flags) -> Limits {
+/// The bounds of PEM texts, as the flags say.
+pub(super) fn limits(flags: &Flags) -> Limits {
     let bytes = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     Limits {
         certificate: bytes(flags.pem_limits.certificate),
@@ -118,7 +83,8 @@ pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
     for ignored in flags.ignored() {
         tracing::warn!(flag = &*ignored.name, "{ignored}");
     }
-    let config = configured(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
+    let (kubeconfig, master) = (checked.kubeconfig.as_deref(), checked.master.as_deref());
+    let config = kubeconfig::read(kubeconfig, master).await?;
     let (server, contact) = (config.cluster_url.to_string(), Contact::default());
     let client = noting(config, &contact)?;
     let lease = elect(&checked, client.clone(), server)?;

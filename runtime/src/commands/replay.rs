@@ -34,19 +34,27 @@ pub struct ReplayArgs {
 /// Replays.
 ///
 /// # Errors
-/// [`Failure::Usage`] for what cannot be read; [`Failure::Failed`] for a divergence.
+/// [`Failure::Usage`] for what cannot be read, or holds nothing; [`Failure::Failed`] for a
+/// divergence.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let mut streams = Vec::new();
     let mut diverged = false;
     for path in &args.paths {
-        let extension = if holds_journals(path) { "jsonl" } else { "json" };
-        for file in input::files(path, extension)? {
-            if is_journal(&file)? {
-                diverged |= replay_journal(&file, args.quiet)?;
-            } else {
-                let text = input::read(&file)?;
-                streams.extend(input::shown(&file, &text)?);
+        let mut told = false;
+        for file in input::files(path, &["jsonl", "json"])? {
+            match content(&file)? {
+                // The newest file of a running operator: its header is not handed out yet.
+                Content::NoLine if path.is_dir() => {
+                    print(&format!("{}: no whole line yet; left out\n", file.display()));
+                    continue;
+                }
+                Content::NoLine | Content::Other => streams.extend(objects(&file)?),
+                Content::Journal => diverged |= replay_journal(&file, args.quiet)?,
             }
+            told = true;
+        }
+        if !told {
+            return Err(nothing_in(path));
         }
     }
     if !streams.is_empty() {
@@ -59,22 +67,59 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
 }
 
-fn holds_journals(path: &Path) -> bool {
-    path.is_dir() && input::files(path, "jsonl").is_ok()
+fn at(path: &Path, message: impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{}: {message}", path.display()))
 }
 
-fn is_journal(path: &Path) -> Result<bool, Failure> {
-    let fault = |error: std::io::Error| Failure::Usage(format!("{}: {error}", path.display()));
+fn nothing_in(path: &Path) -> Failure {
+    at(
+        path,
+        "neither a journal nor any Kubernetes object is in it; give what `everleaf operator \
+         --record` or `kubectl get -o json` wrote",
+    )
+}
+
+/// What a file begins like.
+enum Content {
+    /// A journal's header.
+    Journal,
+    /// Nothing, or a journal's header that is torn.
+    NoLine,
+    /// Anything else.
+    Other,
+}
+
+fn content(path: &Path) -> Result<Content, Failure> {
     let mut first = Vec::new();
-    let mut file = std::io::Read::take(BufReader::new(File::open(path).map_err(fault)?), 4096);
-    file.read_until(b'\n', &mut first).map_err(fault)?;
-    Ok(first.starts_with(b"{\"journal\":"))
+    let file = File::open(path).map_err(|error| at(path, error))?;
+    let mut file = std::io::Read::take(BufReader::new(file), HEADER_MAX);
+    file.read_until(b'\n', &mut first).map_err(|error| at(path, error))?;
+    let is_journal = first.starts_with(JOURNAL);
+    let is_torn = is_journal && first.last() != Some(&b'\n') && (first.len() as u64) < HEADER_MAX;
+    Ok(match is_journal {
+        _ if first.is_empty() || is_torn => Content::NoLine,
+        true => Content::Journal,
+        false => Content::Other,
+    })
+}
+
+/// How the first line of a journal begins.
+const JOURNAL: &[u8] = b"{\"journal\":";
+/// So much of a first line is looked at.
+const HEADER_MAX: u64 = 1 << 20;
+
+/// The objects that a file shows; at least one is of Kubernetes.
+fn objects(path: &Path) -> Result<Vec<Shown>, Failure> {
+    let shown = input::shown(path, &input::read(path)?)?;
+    let text = |object: &Value, field: &str| object.get(field).is_some_and(Value::is_string);
+    let is_object =
+        |shown: &Shown| text(&shown.object, "apiVersion") && text(&shown.object, "kind");
+    if shown.iter().any(is_object) { Ok(shown) } else { Err(nothing_in(path)) }
 }
 
 fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
-    let fault = |error: ReadError| Failure::Usage(format!("{}: {error}", path.display()));
-    let file =
-        File::open(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    let fault = |error: ReadError| unreadable(path, &error);
+    let file = File::open(path).map_err(|error| at(path, error))?;
     let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file)).map_err(fault)?;
     let options: Options = serde_json::from_value(reader.header().program.clone())
         .map_err(|error| Failure::Usage(format!("{}:1: options: {error}", path.display())))?;
@@ -91,6 +136,31 @@ fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     let report = report.map_err(fault)?;
     print(&summary(path, &report));
     Ok(report.divergence.is_some())
+}
+
+/// Why a journal cannot be read, with file, line and remedy.
+fn unreadable(path: &Path, error: &ReadError) -> Failure {
+    let (line, message) = match error {
+        ReadError::Chain { line, found, expected } => {
+            let good = line - 1;
+            let message = format!(
+                "its digest is {found}, but what is in it and before it has {expected}: this line \
+                 was changed, or one before it was changed, lost or moved. Take the file anew from \
+                 where it was recorded, or replay what is before it: head -n {good}"
+            );
+            (*line, message)
+        }
+        ReadError::Malformed { line, message } => {
+            let good = line - 1;
+            let remedy = format!("replay what is before it: head -n {good}");
+            (*line, format!("no line of a journal: {message}; {remedy}"))
+        }
+        ReadError::Io { line, source } => (*line, source.to_string()),
+        other @ (ReadError::NotAJournal(_) | ReadError::Schema { .. } | ReadError::Torn { .. }) => {
+            return at(path, other);
+        }
+    };
+    Failure::Usage(format!("{}:{line}: {message}", path.display()))
 }
 
 /// UIDs and the objects that they belong to, as people know them.
@@ -284,3 +354,6 @@ fn latest_time(object: &Value) -> Timestamp {
     conditions.into_iter().flatten().for_each(|c| note(c.get("lastTransitionTime")));
     Timestamp::from_seconds(latest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,20 @@ impl Verb {
     }
 }
 
+/// An error and its causes, outermost first. A cause that is told already is not told again.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    message
+}
+
 /// Why the API server did not do what was asked. Every class but `Invalid` and `Rejected` may be
 /// tried again as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,21 +152,6 @@ impl ApiError {
     pub fn is_gone(&self) -> bool {
         self.code == 410
     }
-}
-
-/// An error and its causes in one line, each said once. The outermost alone says "client error"
-/// where the innermost says what refused.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !message.ends_with(&text) {
-            message = format!("{message}: {text}");
-        }
-        source = cause.source();
-    }
-    message
 }
 
 #[cfg(test)]

@@ -1,0 +1,371 @@
+//! Seeing what the state of one object rests on: the object, and what its machine reads of
+//! others. Nothing else is read, so no other right is needed.
+
+use crate::edge::{Projector, Read, key_kind};
+use crate::kube_api::{ApiError, Kube, Selection};
+use everleaf_api::{CertificateRequest, names};
+use everleaf_engine::{
+    Command, Config, Delta, Engine, FailureClass, Input, ObjectKey, Outcome, Program, Timestamp,
+};
+use everleaf_nodes::facts::{IssuerFacts, IssuerRef, KeyFacts, RequestFacts, Signer};
+use everleaf_nodes::{Do, Everleaf, Facts, Kind, Options, feed};
+use everleaf_pki::CsrInfo;
+use serde::Deserialize as _;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Objects in one page of a list.
+const PAGE: u32 = 500;
+
+/// An engine that has seen what one object rests on.
+pub struct Sight {
+    /// The engine.
+    pub engine: Engine<Everleaf>,
+    /// What could not be read, and why. The object has no state if its machine reads that.
+    pub lacking: Vec<String>,
+    /// What was taken for granted, for nobody can read it.
+    pub assumed: Vec<String>,
+    /// What the operator says of the object in Events, and nowhere else.
+    pub problems: Vec<String>,
+}
+
+/// Why nothing can be said at all.
+#[derive(Debug)]
+pub enum Blind {
+    /// The API server did not answer.
+    Unreachable(ApiError),
+    /// It did not show the object.
+    Unseen(ObjectKey<Kind>, ApiError),
+    /// The object cannot be told in facts.
+    Unreadable(String),
+}
+
+impl Blind {
+    /// For people; `url` is where the API server was looked for.
+    pub fn told_of(&self, url: &str) -> String {
+        match self {
+            Self::Unreachable(error) => format!("the API server at {url}: {error}"),
+            Self::Unseen(key, error) if error.is_absent() => {
+                format!("there is no {key}: {}", error.message)
+            }
+            Self::Unseen(key, error) if error.class == FailureClass::Forbidden => {
+                format!("you may not read {key}: {}", error.message)
+            }
+            Self::Unseen(key, error) => format!("{key} cannot be read: {error}"),
+            Self::Unreadable(message) => message.clone(),
+        }
+    }
+}
+
+/// Looks at an object and at what its state rests on, as an operator with these options would at
+/// `now`.
+///
+/// # Errors
+/// If the object cannot be read, or the API server cannot be reached.
+pub async fn look(
+    kube: &Kube,
+    (projector, options): (&Projector, Options),
+    key: &ObjectKey<Kind>,
+    now: Timestamp,
+) -> Result<Sight, Blind> {
+    let mut reading = Reading {
+        kube,
+        projector,
+        options,
+        seen: Vec::new(),
+        refused: BTreeSet::new(),
+        lacking: Vec::new(),
+        assumed: Vec::new(),
+    };
+    let (uid, facts) = reading.subject(key).await?;
+    match &facts {
+        Facts::Certificate(facts) => {
+            let requests = reading.beside_certificate(key, &facts.secret_name).await?;
+            let issuer = reading.issuer(&key.namespace, &facts.issuer).await?;
+            let open = open_request(&requests, &uid, facts.status.revision);
+            reading.assume_key(open, &facts.issuer, issuer.as_ref());
+        }
+        Facts::Request(facts) => {
+            let issuer = reading.issuer(&key.namespace, &facts.issuer).await?;
+            if let Some(secret) = &facts.key_secret {
+                reading.get(Kind::Secret, &key.namespace, secret).await?;
+            }
+            // A CA signs without the request's own key.
+            let own =
+                issuer.as_ref().is_some_and(|i| matches!(i.signer, Signer::SelfSigned { .. }));
+            let asked = reading.seen.first().filter(|_| own).and_then(|seen| asked(seen, facts));
+            reading.assume_key(asked, &facts.issuer, issuer.as_ref());
+        }
+        Facts::Issuer(facts) => reading.authority(key, facts).await?,
+        Facts::Ingress(_) => {
+            reading.list(Kind::Certificate, &key.namespace, "").await?;
+        }
+        Facts::Secret(_) | Facts::Key(_) => {}
+    }
+    Ok(reading.into_sight(key, now))
+}
+
+/// An object that was read, and the key that it asks a certificate for.
+#[derive(Clone)]
+struct Seen {
+    read: Read,
+    asks: Option<KeyFacts>,
+}
+
+/// A request whose key is at hand somewhere.
+struct Asked {
+    name: Arc<str>,
+    namespace: Arc<str>,
+    owner: Arc<str>,
+    secret: Option<Arc<str>>,
+    key: KeyFacts,
+}
+
+fn asked(seen: &Seen, facts: &RequestFacts) -> Option<Asked> {
+    Some(Asked {
+        name: seen.read.key.name.clone(),
+        namespace: seen.read.key.namespace.clone(),
+        owner: facts.controller.as_ref()?.uid.clone(),
+        secret: facts.key_secret.clone(),
+        key: seen.asks.clone()?,
+    })
+}
+
+/// The newest request of a Certificate, if its revision is not stored yet.
+fn open_request(requests: &[Seen], owner: &str, stored: Option<i64>) -> Option<Asked> {
+    let own = requests.iter().filter_map(|seen| {
+        let facts = seen.read.facts.request()?;
+        let ours = facts.controller.as_ref().is_some_and(|c| *c.uid == *owner);
+        (ours && facts.revision > Some(stored.unwrap_or(0))).then_some((seen, facts))
+    });
+    let (seen, facts) = own.max_by_key(|(_, facts)| facts.revision)?;
+    asked(seen, facts)
+}
+
+struct Reading<'a> {
+    kube: &'a Kube,
+    projector: &'a Projector,
+    options: Options,
+    seen: Vec<Seen>,
+    /// Kinds of which not everything that is needed could be read.
+    refused: BTreeSet<Kind>,
+    lacking: Vec<String>,
+    assumed: Vec<(String, Delta<Kind, Facts>)>,
+}
+
+impl Reading<'_> {
+    async fn subject(&mut self, key: &ObjectKey<Kind>) -> Result<(Arc<str>, Facts), Blind> {
+        let object = self.kube.get(key.kind, &key.namespace, &key.name).await;
+        let object = object.map_err(|error| match error.code {
+            0 => Blind::Unreachable(error),
+            _ => Blind::Unseen(key.clone(), error),
+        })?;
+        let seen = self.read(key.kind, &object).map_err(Blind::Unreadable)?;
+        let (uid, facts) = (seen.read.uid.clone(), seen.read.facts.clone());
+        self.seen.push(seen);
+        Ok((uid, facts))
+    }
+
+    fn read(&self, kind: Kind, object: &Value) -> Result<Seen, String> {
+        let read = self.projector.read(kind, object).map_err(|error| error.to_string())?;
+        let asks = match kind {
+            Kind::CertificateRequest => self.key_asked_for(object),
+            _ => None,
+        };
+        Ok(Seen { read, asks })
+    }
+
+    fn key_asked_for(&self, object: &Value) -> Option<KeyFacts> {
+        let request = CertificateRequest::deserialize(object).ok()?;
+        let csr = CsrInfo::parse(&request.spec.request.0, &self.projector.limits).ok()?;
+        let fingerprint = csr.public_key.fingerprint().into();
+        Some(KeyFacts { fingerprint, kind: key_kind(csr.public_key.kind()?) })
+    }
+
+    /// What a Certificate shares its namespace with: others that may name its Secret, its
+    /// requests, the Secret, and next private keys.
+    async fn beside_certificate(
+        &mut self,
+        key: &ObjectKey<Kind>,
+        secret: &Arc<str>,
+    ) -> Result<Vec<Seen>, Blind> {
+        self.list(Kind::Certificate, &key.namespace, "").await?;
+        let requests = self.list(Kind::CertificateRequest, &key.namespace, "").await?;
+        let label = format!("{}=true", names::NEXT_PRIVATE_KEY);
+        self.list(Kind::Secret, &key.namespace, &label).await?;
+        self.get(Kind::Secret, &key.namespace, secret).await?;
+        Ok(requests)
+    }
+
+    /// The issuer that a reference names, and what it signs with.
+    async fn issuer(
+        &mut self,
+        namespace: &Arc<str>,
+        reference: &IssuerRef,
+    ) -> Result<Option<IssuerFacts>, Blind> {
+        if !reference.is_ours() {
+            return Ok(None);
+        }
+        let key = match reference.kind_or_default() {
+            "Issuer" => ObjectKey::new(Kind::Issuer, namespace.clone(), reference.name.clone()),
+            _ => ObjectKey::new(Kind::ClusterIssuer, "", reference.name.clone()),
+        };
+        let found = self.get(key.kind, &key.namespace, &key.name).await?;
+        let Some(facts) = found.as_ref().and_then(|seen| seen.read.facts.issuer()) else {
+            return Ok(None);
+        };
+        self.authority(&key, facts).await?;
+        Ok(Some(facts.clone()))
+    }
+
+    /// The Secret that a CA issuer signs with.
+    async fn authority(
+        &mut self,
+        issuer: &ObjectKey<Kind>,
+        facts: &IssuerFacts,
+    ) -> Result<(), Blind> {
+        let Signer::Ca { secret, .. } = &facts.signer else { return Ok(()) };
+        let namespace = match issuer.kind {
+            Kind::ClusterIssuer => self.options.cluster_resource_namespace.clone(),
+            _ => issuer.namespace.clone(),
+        };
+        self.get(Kind::Secret, &namespace, secret).await.map(drop)
+    }
+
+    /// Reads an object that need not be there.
+    async fn get(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Seen>, Blind> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        match self.kube.get(kind, namespace, name).await {
+            Ok(object) => Ok(self.take(kind, &object)),
+            Err(error) => self.lack(kind, namespace, error).map(|()| None),
+        }
+    }
+
+    /// Reads every object that a selector selects.
+    async fn list(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<Seen>, Blind> {
+        let (namespace, labels) = (namespace.to_owned(), labels.to_owned());
+        let selection = Selection { namespace, labels, metadata_only: false };
+        let (mut all, mut token) = (Vec::new(), String::new());
+        loop {
+            let page = match self.kube.list(kind, &selection, (PAGE, &token)).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.lack(kind, &selection.namespace, error)?;
+                    return Ok(all);
+                }
+            };
+            all.extend(page.items.iter().filter_map(|object| self.take(kind, object)));
+            if page.next.is_empty() {
+                return Ok(all);
+            }
+            token = page.next;
+        }
+    }
+
+    /// Takes an object in. One that cannot be read is left alone by the operator too.
+    fn take(&mut self, kind: Kind, object: &Value) -> Option<Seen> {
+        let seen = self.read(kind, object).ok()?;
+        self.seen.push(seen.clone());
+        Some(seen)
+    }
+
+    /// Notes that something could not be read; what is absent was.
+    fn lack(&mut self, kind: Kind, namespace: &str, error: ApiError) -> Result<(), Blind> {
+        if error.is_absent() {
+            return Ok(());
+        }
+        if error.code == 0 {
+            return Err(Blind::Unreachable(error));
+        }
+        let right = format!("`{} {}`", error.verb.name(), error.resource);
+        let right = match namespace {
+            "" => right,
+            namespace => format!("{right} in namespace {namespace:?}"),
+        };
+        let lacking = match error.class {
+            FailureClass::Forbidden => right,
+            _ => format!("{right} ({})", error.message),
+        };
+        if !self.lacking.contains(&lacking) {
+            self.lacking.push(lacking);
+        }
+        self.refused.insert(kind);
+        Ok(())
+    }
+
+    /// Where the answer comes from the operator itself, it keeps the key in its memory, where
+    /// nobody else can see it. It deletes a request whose key it lost at once, so a request that
+    /// is there has its key.
+    fn assume_key(
+        &mut self,
+        asked: Option<Asked>,
+        reference: &IssuerRef,
+        issuer: Option<&IssuerFacts>,
+    ) {
+        let signs = |facts: &IssuerFacts| {
+            matches!(facts.signer, Signer::Ca { .. } | Signer::SelfSigned { .. })
+        };
+        let in_memory = self.options.approve && reference.is_ours() && issuer.is_none_or(signs);
+        let Some(asked) = asked.filter(|_| in_memory) else { return };
+        let is_there = |seen: &Seen| {
+            seen.read.key.kind == Kind::Secret && Some(&seen.read.key.name) == asked.secret.as_ref()
+        };
+        if self.seen.iter().any(is_there) {
+            return;
+        }
+        let said = format!("the operator holds the private key of request {:?}", &*asked.name);
+        let key = ObjectKey::new(Kind::Key, asked.namespace, asked.owner.clone());
+        let (uid, facts) = (format!("{}/key", asked.owner).into(), Facts::Key(asked.key));
+        let shown = Delta::Applied { feed: feed::KEYS, key, uid, rv: 1, live: false, facts };
+        self.assumed.push((said, shown));
+    }
+
+    /// Shows an engine what was read. Feeds of which something is lacking never end, so that no
+    /// machine decides on what it cannot see.
+    fn into_sight(self, key: &ObjectKey<Kind>, now: Timestamp) -> Sight {
+        let mut engine = Engine::new(Everleaf::new(self.options), Config::default());
+        if key.kind == Kind::Ingress {
+            engine.handle(now, Input::Leadership(Some(0)));
+        }
+        let feeds: Vec<Kind> = engine.program().feeds().iter().map(|feed| feed.kind).collect();
+        let mut see = |delta| drop(engine.handle(now, Input::Observed(delta)));
+        (0..feeds.len()).for_each(|feed| see(Delta::ListBegin { feed: feed as u8 }));
+        let (assumed, keys): (Vec<_>, Vec<_>) = self.assumed.into_iter().unzip();
+        self.seen.into_iter().map(|seen| seen.read.watched()).chain(keys).for_each(&mut see);
+        for (feed, kind) in feeds.iter().enumerate() {
+            if !self.refused.contains(kind) {
+                see(Delta::ListEnd { feed: feed as u8, rv: 0 });
+            }
+        }
+        let problems = said_of(&mut engine, key, now);
+        Sight { engine, lacking: self.lacking, assumed, problems }
+    }
+}
+
+/// What the operator says in Events before it goes on: it was said once, and no trace of that is
+/// in the object. Nothing else that the engine wants done is done.
+fn said_of(engine: &mut Engine<Everleaf>, key: &ObjectKey<Kind>, now: Timestamp) -> Vec<String> {
+    let mut said = Vec::new();
+    while let Some(command) = engine.poll_effect() {
+        let Command::Perform(id, effect) = command else { continue };
+        if effect.subject == *key && effect.action == Do::Say {
+            let events = effect.events.iter();
+            said.extend(events.map(|event| format!("{}: {}", event.reason, event.message)));
+            engine.handle(now, Input::Completed(id, Outcome::done()));
+        }
+    }
+    said
+}
