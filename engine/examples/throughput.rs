@@ -177,15 +177,16 @@ fn leaf(n: usize, rv: u64, facts: Facts) -> Told {
 }
 
 /// Everything up to the point at which the engine is synced and at rest.
-fn beginning(objects: usize) -> Vec<Told> {
-    let mut inputs = vec![Input::Leadership(Some(1))];
-    inputs.extend((0..3).map(|feed| Input::Observed(Delta::ListBegin { feed })));
-    inputs.extend((0..objects).map(|n| leaf(n, 1, facts(n))));
-    inputs.extend((0..10).map(|n| applied(1, Kind::Issuer, format!("issuer-{n}"), 1, facts(n))));
+fn beginning(objects: usize) -> impl Iterator<Item = Told> {
+    let begins = (0..3).map(|feed| Input::Observed(Delta::ListBegin { feed }));
+    let issuer = |n| applied(1, Kind::Issuer, format!("issuer-{n}"), 1, facts(n));
     let secret = |n| applied(2, Kind::Secret, format!("certificate-{n}-tls"), 1, facts(n));
-    inputs.extend((0..objects).map(secret));
-    inputs.extend((0..3).map(|feed| Input::Observed(Delta::ListEnd { feed, rv: 1 })));
-    inputs
+    std::iter::once(Input::Leadership(Some(1)))
+        .chain(begins)
+        .chain((0..objects).map(|n| leaf(n, 1, facts(n))))
+        .chain((0..10).map(issuer))
+        .chain((0..objects).map(secret))
+        .chain((0..3).map(|feed| Input::Observed(Delta::ListEnd { feed, rv: 1 })))
 }
 
 /// A change of status: the machine is looked at and stays where it is.
@@ -225,6 +226,14 @@ impl Clock {
 fn on_core() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The bytes of this process that are in memory, where the system tells it: see proc(5),
+/// /proc/pid/status.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok().map(|kib: u64| kib * 1024)
 }
 
 /// Feeds inputs a thousand at a time, for they are fresh in the cache when they come in life too.
@@ -271,8 +280,13 @@ fn main() {
     let plan = Plan::load(&[("leaf.yaml", PLAN), ("feeds.yaml", FEEDS)]);
     let program = Leaves(Arc::new(plan.unwrap_or_else(|faults| panic!("{faults}"))));
     let mut engine = Engine::new(program.clone(), Config::default());
-    measure("first lists", &mut engine, beginning(objects).into_iter());
+    let before = resident();
+    measure("first lists", &mut engine, beginning(objects));
     assert_eq!(engine.queue_sizes().0, 0, "everything is at rest");
+    if let (Some(before), Some(after)) = (before, resident()) {
+        let each = after.saturating_sub(before) / objects.max(1) as u64;
+        println!("{:<44} {each:>10}", "bytes resident for a leaf and its Secret");
+    }
 
     let count = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let rv = |round: usize, n: usize| (round * count + n) as u64;
@@ -293,7 +307,6 @@ fn main() {
         return;
     }
     let inputs: Vec<_> = beginning(objects)
-        .into_iter()
         .chain(scattered(objects, count / 5).map(|n| change(n, 2 + n as u64)))
         .collect();
     let count = inputs.len();

@@ -10,7 +10,8 @@ pub type Uid = Arc<str>;
 /// The number of leaderships so far, as the Lease counts its transitions.
 pub type Epoch = u64;
 
-/// What effects are queued by, so that one tenant or issuer cannot hold everybody's slots.
+/// What effects are queued by, so that one tenant or issuer cannot hold everybody's slots. What
+/// stands before its first `/`, or all of it, is the tenant: `namespace/Issuer/name` for example.
 pub type Lane = Arc<str>;
 
 /// Where an object is found: kind, namespace (empty for cluster-scoped kinds) and name.

@@ -2,12 +2,17 @@
 //! flight, and what failed. All of it is found again after a restart; none of it decides
 //! whether something is spent twice.
 
-use crate::digest::{Digest, digest_of};
+use crate::digest::Digest;
+use crate::folding::folded;
 use crate::ids::Uid;
 use crate::schedule::Due;
-use crate::step::{Activity, Failure, Step};
+use crate::step::{Failure, Step};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// Instants at which an object is looked at again; most objects wait for one or two.
+pub(crate) type Armed = SmallVec<[(Timestamp, Due); 2]>;
 
 /// One object's machine in this epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,7 +24,7 @@ pub(crate) struct Instance<E> {
     /// Whether it was looked at in this epoch; the first look is no move.
     pub seen: bool,
     pub steps: Vec<Step<E>>,
-    pub armed: Vec<(Timestamp, Due)>,
+    pub armed: Armed,
     #[serde(skip)]
     pub digest: Digest,
 }
@@ -39,7 +44,7 @@ impl<E> Instance<E> {
             truth: 0,
             seen: false,
             steps: Vec::new(),
-            armed: Vec::new(),
+            armed: Armed::new(),
             digest: Digest::default(),
         }
     }
@@ -49,7 +54,7 @@ impl<E> Instance<E> {
     }
 
     pub(crate) fn failure(&self, step: usize) -> Option<&Failure> {
-        self.steps.iter().filter(|s| usize::from(s.step) == step).find_map(|s| s.failure.as_ref())
+        self.steps.iter().filter(|s| usize::from(s.step) == step).find_map(|s| s.failure.as_deref())
     }
 
     pub(crate) fn last_done(&self, step: usize, item: &str) -> Option<Digest> {
@@ -59,10 +64,7 @@ impl<E> Instance<E> {
 
     /// The deadlines of what is in flight.
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Timestamp, Due)> {
-        self.steps.iter().filter_map(|step| match step.activity {
-            Activity::InFlight { deadline, .. } => Some((deadline, Due::Deadline)),
-            _ => None,
-        })
+        self.steps.iter().filter_map(Step::deadline).map(|deadline| (deadline, Due::Deadline))
     }
 
     /// The step of that number and item, which is made if there is none. It then comes last.
@@ -82,6 +84,15 @@ impl<E> Instance<E> {
         let free = |s: &Step<E>| s.is_idle() && s.failure.as_ref().is_none_or(|f| f.next <= now);
         self.forget(STEPS_REMEMBERED, free);
         self.forget(STEPS_AT_MOST, Step::is_idle);
+        if self.steps.iter().all(Step::is_idle) {
+            self.steps.shrink_to_fit(); // Most objects are at rest, and there are many.
+        }
+    }
+
+    /// Touches what a look begins with; the number means nothing.
+    #[inline]
+    pub(crate) fn glance(&self) -> usize {
+        usize::from(self.state) + self.armed.len()
     }
 
     fn forget(&mut self, bound: usize, which: impl Fn(&Step<E>) -> bool) {
@@ -95,9 +106,9 @@ impl<E> Instance<E> {
     pub(crate) fn compute_digest(&self) -> Digest {
         let place = (&self.uid, self.machine, self.state, self.truth);
         if self.steps.is_empty() {
-            return digest_of(&(place, &self.armed));
+            return folded(&(place, self.armed.as_slice()));
         }
         let steps: Vec<_> = self.steps.iter().map(Step::digest_parts).collect();
-        digest_of(&(place, &self.armed, steps))
+        folded(&(place, self.armed.as_slice(), steps))
     }
 }

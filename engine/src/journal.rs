@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 
 /// The version of the lines' format.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The longest line that is read: 256 MiB, for a snapshot of a large cluster is one line.
 pub const MAX_LINE: u64 = 256 << 20;

@@ -19,6 +19,7 @@
 
 pub mod digest;
 mod engine;
+mod folding;
 pub mod ids;
 mod instance;
 pub mod journal;

@@ -49,6 +49,13 @@ pub trait Program {
     fn wait_at(&self, view: &View<'_, Self>, wait: usize) -> Option<Timestamp>
     where
         Self: Sized;
+    /// How near an effect brings its object to the end of the work at hand. Of what waits for a
+    /// slot, a tenant's effects of the highest rank go first, so that what was begun is finished
+    /// before more is begun; every 32nd is the one that waits longest, whatever its rank.
+    fn rank(&self, machine: usize, step: usize) -> u8 {
+        let _ = (machine, step);
+        0
+    }
     /// The effects that a state wants started now; only such as the plan lists in its `does`.
     fn act(&self, view: &View<'_, Self>, state: usize) -> Vec<Start<Self::Effect>>
     where

@@ -136,7 +136,15 @@ pub(crate) struct Queued<E> {
 pub(crate) enum Activity<E> {
     Idle,
     Queued(Box<Queued<E>>),
-    InFlight { deadline: Timestamp, lane: Lane, revision: u64 },
+    InFlight(Box<Flight>),
+}
+
+/// An effect in flight.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Flight {
+    pub deadline: Timestamp,
+    pub lane: Lane,
+    pub revision: u64,
 }
 
 /// An effect that was done.
@@ -155,6 +163,8 @@ pub(crate) struct Step<E> {
     pub state: u8,
     /// The content that was sent last.
     pub digest: Digest,
+    /// The revision that it was sent for; the same for another revision is no repetition.
+    pub revision: u64,
     /// Effects sent so far.
     pub attempt: u32,
     pub done: Option<Done>,
@@ -162,7 +172,7 @@ pub(crate) struct Step<E> {
     pub repeats: u32,
     /// How often other content was sent soon after.
     pub changes: u32,
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     pub activity: Activity<E>,
 }
 
@@ -174,9 +184,11 @@ impl<E> Step<E> {
     pub(crate) fn new(step: u8, item: Arc<str>) -> Self {
         Self {
             step,
-            item,
+            // Most items are empty, and all empty ones can be one in memory.
+            item: if item.is_empty() { Arc::default() } else { item },
             state: 0,
             digest: Digest::default(),
+            revision: 0,
             attempt: 0,
             done: None,
             repeats: 0,
@@ -194,9 +206,18 @@ impl<E> Step<E> {
         Self {
             state: self.state,
             digest: self.digest,
+            revision: self.revision,
             attempt: self.attempt,
             activity: self.activity.clone(),
             ..Self::new(self.step, self.item.clone())
+        }
+    }
+
+    /// When the effect in flight, if there is one, is given up.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        match &self.activity {
+            Activity::InFlight(flight) => Some(flight.deadline),
+            Activity::Idle | Activity::Queued(_) => None,
         }
     }
 
@@ -215,6 +236,7 @@ impl<E> Step<E> {
         let due = match (&self.failure, self.done) {
             (Some(failure), _) if self.is_mended(failure, digest) => now,
             (Some(failure), _) => failure.next,
+            (None, Some(_)) if seed.revision != self.revision => now,
             (None, Some(done)) => done.at.plus_millis(self.pace_ms(done, digest, ladder, seed)),
             (None, None) => now,
         };
@@ -234,10 +256,16 @@ impl<E> Step<E> {
         rungs.checked_sub(1).map_or(0, |rung| ladder.wait_ms(rung as usize, seed))
     }
 
-    /// Notes that an effect of that content is sent.
-    pub(crate) fn sent(&mut self, digest: Digest, now: Timestamp, ladder: Ladder<'_>) {
+    /// Notes that an effect of that content is sent for that revision.
+    pub(crate) fn sent(
+        &mut self,
+        (digest, revision): (Digest, u64),
+        now: Timestamp,
+        ladder: Ladder<'_>,
+    ) {
         let quiet_since = self.failure.as_ref().map(|f| f.at).or(self.done.map(|done| done.at));
-        if quiet_since.is_some_and(|at| now.since(at) > ladder.longest_ms()) {
+        let left_alone = quiet_since.is_some_and(|at| now.since(at) > ladder.longest_ms());
+        if left_alone || (revision != self.revision && self.failure.is_none()) {
             (self.repeats, self.changes) = (0, 0);
         } else if self.failure.is_some() {
             self.changes = self.changes.saturating_add(u32::from(digest != self.digest));
@@ -249,7 +277,7 @@ impl<E> Step<E> {
         {
             failure.count = 0; // Another content begins at the ladder's foot.
         }
-        self.digest = digest;
+        (self.digest, self.revision) = (digest, revision);
         self.attempt = self.attempt.saturating_add(1);
     }
 
@@ -283,7 +311,7 @@ impl<E> Step<E> {
         let at_once = class == FailureClass::Conflict && count == 1;
         let wait = if at_once { 0 } else { ladder.wait_ms(rung, id) };
         let next = now.plus_millis(wait).max(not_before.unwrap_or(now));
-        self.failure = Some(Failure { class, reason, message, at: now, count, next });
+        self.failure = Some(Box::new(Failure { class, reason, message, at: now, count, next }));
         self.activity = Activity::Idle;
     }
 
@@ -293,20 +321,20 @@ impl<E> Step<E> {
         let late = self.failure.as_ref().is_some_and(|f| f.reason == DEADLINE_EXCEEDED);
         attempt == self.attempt
             && match self.activity {
-                Activity::InFlight { .. } => true,
+                Activity::InFlight(_) => true,
                 Activity::Idle | Activity::Queued(_) => late,
             }
     }
 
-    pub(crate) fn digest_parts(&self) -> impl Hash {
+    pub(crate) fn digest_parts(&self) -> impl Hash + use<'_, E> {
         let activity = match &self.activity {
             Activity::Idle => (0_u8, Timestamp::default(), Digest::default()),
             Activity::Queued(queued) => (1, Timestamp::default(), queued.digest),
-            Activity::InFlight { deadline, .. } => (2, *deadline, Digest::default()),
+            Activity::InFlight(flight) => (2, flight.deadline, Digest::default()),
         };
         let failure = self.failure.as_ref().map(|f| (f.class, f.at, f.count, f.next));
         let counts = (self.attempt, self.repeats, self.changes);
-        (self.step, self.item.clone(), self.digest, counts, self.done, failure, activity)
+        (self.step, &self.item, (self.digest, self.revision), counts, self.done, failure, activity)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::program::Program;
 use crate::step::Failure;
 use crate::tags::TagId;
 use crate::time::Timestamp;
-use crate::world::{Object, World};
+use crate::world::{Object, Place, World};
 use std::cell::RefCell;
 
 /// The world from one object's point of view. Whatever is looked up through it is remembered as
@@ -21,6 +21,8 @@ pub struct View<'a, P: Program> {
     pub now: Timestamp,
     world: &'a World<P>,
     instance: &'a Instance<P::Effect>,
+    /// Where the look before this one looked.
+    before: &'a [TagId],
     reads: RefCell<Reads<P::Kind>>,
 }
 
@@ -40,27 +42,29 @@ impl<K> Default for Reads<K> {
 }
 
 impl<'a, P: Program> View<'a, P> {
+    /// The view of a place and its machine. `reads` is empty.
     pub(crate) fn new(
-        key: &'a ObjectKey<P::Kind>,
-        object: &'a Object<P::Facts>,
+        place: &'a Place<P>,
+        instance: &'a Instance<P::Effect>,
         now: Timestamp,
         world: &'a World<P>,
-        instance: &'a Instance<P::Effect>,
         reads: Reads<P::Kind>,
     ) -> Self {
-        Self { key, object, now, world, instance, reads: RefCell::new(reads) }
+        let Place { key, object, reads: before, .. } = place;
+        Self { key, object, now, world, instance, before, reads: RefCell::new(reads) }
     }
 
     /// The object of that key, if there is one.
     pub fn get(&self, key: &ObjectKey<P::Kind>) -> Option<&'a Object<P::Facts>> {
-        let tag = self.world.name_tag(key);
+        let name = (&*key.namespace, &*key.name);
+        let tag = self.find((key.kind, Tag::<P::Kind>::NAME), name);
         self.note(tag, || Tag::name(key));
-        self.world.members(tag).next().map(|(_, object)| object)
+        self.world.named(tag)
     }
 
     /// The objects found under a tag, ordered by key.
     pub fn tagged(&self, tag: Tag<P::Kind>) -> Vec<Keyed<'a, P>> {
-        let known = self.world.tags().find(tag.kind, tag.index, &tag.namespace, &tag.value);
+        let known = self.find((tag.kind, tag.index), (&tag.namespace, &tag.value));
         let found = self.world.members(known).collect();
         self.note(known, || tag);
         found
@@ -74,6 +78,13 @@ impl<'a, P: Program> View<'a, P> {
     /// The digest of the effect of this step that was last done in this epoch.
     pub fn last_done(&self, step: usize, item: &str) -> Option<Digest> {
         self.instance.last_done(step, item)
+    }
+
+    /// A look mostly looks where the one before it did, in the same order.
+    #[inline]
+    fn find(&self, what: (P::Kind, u8), name: (&str, &str)) -> Option<TagId> {
+        let guess = self.before.get(self.reads.borrow().known.len()).copied();
+        self.world.tags().find_near(guess, what, name)
     }
 
     fn note(&self, known: Option<TagId>, tag: impl FnOnce() -> Tag<P::Kind>) {

@@ -1,17 +1,21 @@
 //! The world: projected facts of every object that was observed, and the tags that link them.
 
-use crate::digest::{Digest, digest_of};
+use crate::digest::Digest;
+use crate::folding::Folding;
 use crate::ids::{ObjectKey, Tag, Uid};
 use crate::instance::Instance;
 use crate::program::Program;
-use crate::tags::{Few, TagId, Tags};
+use crate::tags::{Entry, Few, TagId, Tags};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::sync::Arc;
+use subjects::Subjects;
 
 mod links;
+mod subjects;
 mod tombs;
 
 pub(crate) use tombs::{End, Tomb, Tombs};
@@ -41,6 +45,8 @@ pub(crate) struct Place<P: Program> {
     pub instance: Option<Box<Instance<P::Effect>>>,
     /// What the last look at it looked up, in that order.
     pub reads: SmallVec<[TagId; 8]>,
+    /// What the digests of all objects of this key and UID begin with.
+    name: Folding,
     dirty: bool,
 }
 
@@ -62,6 +68,8 @@ pub struct World<P: Program> {
     free: Vec<u32>,
     tags: Tags<P::Kind>,
     tombs: Tombs,
+    /// The objects that have a machine in this epoch.
+    subjects: Subjects,
     /// The namespaces of all objects, each once in memory.
     namespaces: BTreeSet<Arc<str>>,
     sum: Digest,
@@ -77,6 +85,7 @@ impl<P: Program> Default for World<P> {
             free: Vec::new(),
             tags: Tags::default(),
             tombs: Tombs::default(),
+            subjects: Subjects::default(),
             namespaces: BTreeSet::new(),
             sum: Digest::default(),
             dirty: Vec::new(),
@@ -119,7 +128,7 @@ impl<P: Program> World<P> {
         &self,
         tag: Option<TagId>,
     ) -> impl Iterator<Item = (&ObjectKey<P::Kind>, &Object<P::Facts>)> + use<'_, P> {
-        let members = tag.and_then(|tag| self.tags.get(tag)).map(|entry| entry.members.as_slice());
+        let members = tag.and_then(|tag| self.tags.get(tag)).map(Entry::members);
         let places = members.unwrap_or_default().iter().filter_map(|&place| self.place(place));
         places.map(|place| (&place.key, &place.object))
     }
@@ -136,11 +145,16 @@ impl<P: Program> World<P> {
     /// The number of the place of an object.
     pub(crate) fn find(&self, key: &ObjectKey<P::Kind>) -> Option<u32> {
         let name = self.name_tag(key)?;
-        self.tags.get(name)?.members.first().copied()
+        self.tags.first(name)
     }
 
     pub(crate) fn name_tag(&self, key: &ObjectKey<P::Kind>) -> Option<TagId> {
         self.tags.find(key.kind, Tag::<P::Kind>::NAME, &key.namespace, &key.name)
+    }
+
+    /// The object of the key of which that is the tag.
+    pub(crate) fn named(&self, name: Option<TagId>) -> Option<&Object<P::Facts>> {
+        self.place(self.tags.first(name?)?).map(|place| &place.object)
     }
 
     pub(crate) fn place(&self, place: u32) -> Option<&Place<P>> {
@@ -182,12 +196,12 @@ impl<P: Program> World<P> {
             return;
         }
         let Some(at) = self.find(&key) else {
-            let digest = object_digest::<P>(&key, &uid, &facts);
+            let digest = Digest::default();
             return self.appear(program, key, Object { uid, rv, feed, facts, digest });
         };
-        let Some(known) = self.places[at as usize].as_mut().map(|place| &mut place.object) else {
-            return;
-        };
+        self.fetch(at);
+        let Some(place) = self.places[at as usize].as_mut() else { return };
+        let known = &mut place.object;
         if rv < known.rv {
             return;
         }
@@ -199,21 +213,23 @@ impl<P: Program> World<P> {
         if same && known.facts == facts {
             return;
         }
-        let digest = object_digest::<P>(&key, &uid, &facts);
-        let old = std::mem::replace(&mut known.digest, digest);
-        self.sum.remove(old);
-        self.sum.add(digest);
         known.facts = facts;
         if !same {
+            place.name = name_of(&key, &uid);
             let replaced = std::mem::replace(&mut known.uid, uid);
             self.tombs.bury(now, replaced, End::FINAL);
         }
+        self.sum.remove(known.digest);
+        known.digest = place.name.and(&known.facts).digest();
+        self.sum.add(known.digest);
         self.touch_place(at);
         self.link(program, at);
         self.mark(at);
     }
 
-    fn appear(&mut self, program: &P, mut key: ObjectKey<P::Kind>, object: Object<P::Facts>) {
+    fn appear(&mut self, program: &P, mut key: ObjectKey<P::Kind>, mut object: Object<P::Facts>) {
+        let name = name_of(&key, &object.uid);
+        object.digest = name.and(&object.facts).digest();
         self.sum.add(object.digest);
         match self.namespaces.get(&key.namespace) {
             Some(known) => key.namespace = known.clone(),
@@ -225,6 +241,7 @@ impl<P: Program> World<P> {
             tags: Few::new(),
             instance: None,
             reads: SmallVec::new(),
+            name,
             dirty: false,
         };
         let at = match self.free.pop() {
@@ -322,9 +339,8 @@ impl<P: Program> World<P> {
 
     /// Puts back what a snapshot holds.
     pub(crate) fn restore(&mut self, program: &P, objects: Objects<P>, tombs: Vec<Tomb>) {
-        for (key, mut object) in objects {
+        for (key, object) in objects {
             if self.find(&key).is_none() {
-                object.digest = object_digest::<P>(&key, &object.uid, &object.facts);
                 self.appear(program, key, object);
             }
         }
@@ -334,11 +350,7 @@ impl<P: Program> World<P> {
     }
 }
 
-/// The digest by which objects are compared and summed.
-pub(crate) fn object_digest<P: Program>(
-    key: &ObjectKey<P::Kind>,
-    uid: &Uid,
-    facts: &P::Facts,
-) -> Digest {
-    digest_of(&(key, uid, facts))
+/// What digests of an object begin with. Digests of objects are only ever summed up.
+fn name_of<K: Hash>(key: &ObjectKey<K>, uid: &Uid) -> Folding {
+    Folding::begin().and(&(key, uid))
 }

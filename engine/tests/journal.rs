@@ -149,7 +149,7 @@ fn other_files_are_refused_by_their_first_line_with_a_reason() {
         line 1: not a journal of everleaf (the file is empty); give a file that `--record` wrote
         line 1: torn: the file ends within it; the 0 lines before are good
         line 1: not a journal of everleaf (it says None); give a file that `--record` wrote
-        line 1: schema 9, but this build reads 1; use the build that wrote it"#]]
+        line 1: schema 9, but this build reads 2; use the build that wrote it"#]]
     .assert_eq(
         &["", "{\"journal\"", "{\"kind\":\"List\"}\n", "{\"journal\":\"everleaf\",\"schema\":9}\n"]
             .map(reason)

@@ -1,7 +1,8 @@
 //! Read your writes: nothing acts on an object that we wrote before the write was seen.
 
 use super::Engine;
-use crate::digest::{Digest, digest_of};
+use crate::digest::Digest;
+use crate::folding::folded;
 use crate::ids::{ObjectKey, Uid};
 use crate::program::{Command, Program};
 use crate::time::Timestamp;
@@ -138,7 +139,7 @@ impl<K: Ord + Clone + Hash> Barriers<K> {
             Some(before) => before.and(barrier),
             None => barrier,
         };
-        self.sum.add(digest_of(&(&key, &barrier)));
+        self.sum.add(folded(&(&key, &barrier)));
         self.wakes.insert((barrier.wake, key.clone()));
         for writer in &barrier.writers {
             *self.writers.entry(writer.clone()).or_default() += 1;
@@ -148,7 +149,7 @@ impl<K: Ord + Clone + Hash> Barriers<K> {
 
     fn lower(&mut self, key: &ObjectKey<K>) -> Option<Barrier<K>> {
         let barrier = self.by_object.remove(key)?;
-        self.sum.remove(digest_of(&(key, &barrier)));
+        self.sum.remove(folded(&(key, &barrier)));
         self.wakes.remove(&(barrier.wake, key.clone()));
         for writer in &barrier.writers {
             if let Some(count) = self.writers.get_mut(writer) {

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::digest::digest_of;
 use crate::ids::EffectId;
-use crate::instance::Instance;
+use crate::instance::{Armed, Instance};
 use crate::program::{Look, Move, Program, Start};
 use crate::schedule::Due;
 use crate::step::{Activity, Ladder, Queued};
@@ -59,12 +59,12 @@ impl<P: Program> Engine<P> {
             if self.ready.get(machine) != Some(&true) {
                 return None;
             }
-            let mut instance = Instance::new(uid.clone(), machine as u8);
-            if let Some(adrift) = self.adrift.remove(&uid) {
+            let adrift = self.adrift.remove(&uid);
+            let mut instance = Instance::new(uid, machine as u8);
+            if let Some(adrift) = adrift {
                 instance.steps = adrift.steps;
             }
-            self.subjects.insert(uid, at);
-            self.world.place_mut(at)?.instance = Some(Box::new(instance));
+            self.world.set_instance(at, instance);
         }
         (self.ready.get(machine) == Some(&true)).then_some(machine)
     }
@@ -78,7 +78,7 @@ impl<P: Program> Engine<P> {
         let reads = std::mem::take(&mut self.spare_reads);
         let place = self.world.place(at)?;
         let instance = place.instance.as_deref()?;
-        let view = View::new(&place.key, &place.object, self.now, &self.world, instance, reads);
+        let view = View::new(place, instance, self.now, &self.world, reads);
         let look = self.program.look(&view);
         let timing = self.timing.get(machine, look.state)?;
         for &wait in &timing.until {
@@ -178,12 +178,13 @@ impl<P: Program> Engine<P> {
         start: Start<P::Effect>,
     ) -> Option<Timestamp> {
         let Start { step: number, item, revision, lane, effect } = start;
+        let rank = self.program.rank(machine, number);
         let (number, digest) = (number as u8, digest_of(&effect));
         let ladder = Ladder::of(&self.program.plan().machines[machine], state);
         let instance = self.world.instance_mut(at)?;
         let uid = instance.uid.clone();
         let step = instance.step_or_new(number, &item);
-        if let Activity::InFlight { .. } = step.activity {
+        if let Activity::InFlight(_) = step.activity {
             return None;
         }
         let attempt = step.attempt.saturating_add(1);
@@ -202,7 +203,7 @@ impl<P: Program> Engine<P> {
         if later.is_some() {
             return later;
         }
-        let ticket = kept.unwrap_or_else(|| self.lanes.push(&lane, (uid, number, id.item)));
+        let ticket = kept.unwrap_or_else(|| self.lanes.push(&lane, rank, (uid, number, id.item)));
         let state = state as u8;
         let queued = Queued { effect, digest, lane, ticket, revision, state };
         step.activity = Activity::Queued(Box::new(queued));
@@ -215,14 +216,14 @@ impl<P: Program> Engine<P> {
         armed.extend(instance.deadlines());
         armed.sort_unstable();
         armed.dedup();
-        if instance.armed != armed {
+        if *instance.armed != *armed {
             for (instant, due) in &instance.armed {
                 self.schedule.disarm(*instant, &instance.uid, *due);
             }
             for (instant, due) in &armed {
                 self.schedule.arm(*instant, &instance.uid, *due);
             }
-            instance.armed.clone_from(&armed);
+            instance.armed = Armed::from_slice(&armed);
             self.changed.push(at);
         }
         self.spare_armed = armed;

@@ -5,7 +5,7 @@ use crate::ids::{EffectId, ObjectKey, Uid};
 use crate::program::{Command, Outcome, Program, Started};
 use crate::schedule::Due;
 use crate::step::{
-    Activity, DEADLINE_EXCEEDED, Failed, FailureClass, Ladder, Queued, Step, deadline_ms,
+    Activity, DEADLINE_EXCEEDED, Failed, FailureClass, Flight, Ladder, Queued, Step, deadline_ms,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ impl<P: Program> Engine<P> {
     /// Sends a queued effect, unless what it rests on is not certain any more: then it is
     /// withdrawn, and wanted again when it is.
     fn send(&mut self, uid: &Uid, step: u8, item: &str) -> bool {
-        let Some(&at) = self.subjects.get(uid) else { return false };
+        let Some(at) = self.world.subject(uid) else { return false };
         let held = self.epoch.is_none() || self.is_held(at);
         let Some(instance) = self.world.instance_mut(at) else { return false };
         let machine = instance.machine;
@@ -53,9 +53,9 @@ impl<P: Program> Engine<P> {
         }
         let Queued { effect, digest, lane, revision, state, .. } = *queued;
         let deadline = self.now.plus_millis(deadline_ms(plan, usize::from(state)));
-        known.sent(digest, self.now, Ladder::of(plan, usize::from(state)));
+        known.sent((digest, revision), self.now, Ladder::of(plan, usize::from(state)));
         known.state = state;
-        known.activity = Activity::InFlight { deadline, lane, revision };
+        known.activity = Activity::InFlight(Box::new(Flight { deadline, lane, revision }));
         let id = id_of(uid, known, revision);
         instance.armed.push((deadline, Due::Deadline));
         self.schedule.arm(deadline, uid, Due::Deadline);
@@ -90,15 +90,15 @@ impl<P: Program> Engine<P> {
 
     /// Notes an answer where it is awaited, and tells whose it is.
     fn note_answer(&mut self, id: &EffectId, failed: Option<Failed>) -> Option<ObjectKey<P::Kind>> {
-        let Some(&at) = self.subjects.get(&id.uid) else { return self.note_adrift(id) };
+        let Some(at) = self.world.subject(&id.uid) else { return self.note_adrift(id) };
         let place = self.world.place_mut(at)?;
         let (key, instance) = (place.key.clone(), place.instance.as_deref_mut()?);
         let plan = &self.program.plan().machines[usize::from(instance.machine)];
         let known = instance.step_mut(id.step, &id.item).filter(|step| step.awaits(id.attempt));
         let Some(step) = known else { return Some(key) };
-        let late = !matches!(step.activity, Activity::InFlight { .. });
+        let late = !matches!(step.activity, Activity::InFlight(_));
         match (&step.activity, &failed) {
-            (Activity::InFlight { lane, .. }, _) => self.lanes.done(lane),
+            (Activity::InFlight(flight), _) => self.lanes.done(&flight.lane),
             (Activity::Queued(queued), None) => self.lanes.withdraw(&queued.lane, queued.ticket),
             _ => {}
         }
@@ -130,12 +130,11 @@ impl<P: Program> Engine<P> {
 
     /// An effect without a machine came to its end.
     fn land(&mut self, uid: &Uid, step: &Step<P::Effect>) {
-        let Activity::InFlight { deadline, lane, .. } = &step.activity else { return };
-        self.lanes.done(lane);
+        let Activity::InFlight(flight) = &step.activity else { return };
+        self.lanes.done(&flight.lane);
         let Some(adrift) = self.adrift.get(uid) else { return };
-        let same = |s: &Step<_>| matches!(s.activity, Activity::InFlight { deadline: d, .. } if d == *deadline);
-        if !adrift.steps.iter().any(same) {
-            self.schedule.disarm(*deadline, uid, Due::Deadline);
+        if !adrift.steps.iter().any(|other| other.deadline() == Some(flight.deadline)) {
+            self.schedule.disarm(flight.deadline, uid, Due::Deadline);
         }
         if adrift.steps.is_empty() {
             self.adrift.remove(uid);
@@ -144,19 +143,19 @@ impl<P: Program> Engine<P> {
 
     /// The deadline of whatever is in flight for too long has passed: its outcome is unknown.
     pub(super) fn expire(&mut self, uid: &Uid) {
-        let Some(&at) = self.subjects.get(uid) else { return self.expire_adrift(uid) };
+        let Some(at) = self.world.subject(uid) else { return self.expire_adrift(uid) };
         let now = self.now;
         let Some(place) = self.world.place_mut(at) else { return };
         let Some(instance) = place.instance.as_deref_mut() else { return };
         let plan = &self.program.plan().machines[usize::from(instance.machine)];
         let mut expired = false;
         for step in instance.steps.iter_mut() {
-            let Activity::InFlight { deadline, lane, revision } = &step.activity else { continue };
-            if *deadline > now {
+            let Activity::InFlight(flight) = &step.activity else { continue };
+            if flight.deadline > now {
                 continue;
             }
-            self.lanes.done(lane);
-            let id = id_of(uid, step, *revision);
+            self.lanes.done(&flight.lane);
+            let id = id_of(uid, step, flight.revision);
             step.fail(unanswered(), now, Ladder::of(plan, usize::from(step.state)), &id);
             expired = true;
         }
@@ -170,7 +169,7 @@ impl<P: Program> Engine<P> {
     fn expire_adrift(&mut self, uid: &Uid) {
         let now = self.now;
         let Some(adrift) = self.adrift.get_mut(uid) else { return };
-        let late = |step: &mut Step<P::Effect>| matches!(step.activity, Activity::InFlight { deadline, .. } if deadline <= now);
+        let late = |step: &mut Step<P::Effect>| step.deadline().is_some_and(|at| at <= now);
         let (late, key): (Vec<_>, _) =
             (adrift.steps.extract_if(.., late).collect(), adrift.key.clone());
         late.iter().for_each(|step| self.land(uid, step));
@@ -188,17 +187,15 @@ impl<P: Program> Engine<P> {
                 other => self.outbox.push_back(other),
             }
         }
-        for at in self.subjects.values().copied().collect::<Vec<_>>() {
-            self.withdraw(at, |_| true);
-        }
+        self.world.instances().into_iter().for_each(|at| self.withdraw(at, |_| true));
     }
 
     fn recall(&mut self, id: &EffectId) {
-        let Some(&at) = self.subjects.get(&id.uid) else { return };
+        let Some(at) = self.world.subject(&id.uid) else { return };
         let Some(instance) = self.world.instance_mut(at) else { return };
         let Some(step) = instance.step_mut(id.step, &id.item) else { return };
         let lane = match &step.activity {
-            Activity::InFlight { lane, .. } if step.attempt == id.attempt => lane.clone(),
+            Activity::InFlight(flight) if step.attempt == id.attempt => flight.lane.clone(),
             _ => return,
         };
         step.activity = Activity::Idle;
@@ -227,13 +224,9 @@ impl<P: Program> Engine<P> {
     pub(super) fn drop_instance(&mut self, at: u32) {
         self.withdraw(at, |_| true);
         self.world.set_reads(at, &[], &[]);
-        let Some(place) = self.world.place_mut(at) else { return };
-        let Some(instance) = place.instance.take() else { return };
-        let key = place.key.clone();
+        let Some(instance) = self.world.take_instance(at) else { return };
+        let Some(key) = self.world.place(at).map(|place| place.key.clone()) else { return };
         self.instances_sum.remove(instance.digest);
-        if self.subjects.get(&instance.uid) == Some(&at) {
-            self.subjects.remove(&instance.uid);
-        }
         for (instant, due) in &instance.armed {
             self.schedule.disarm(*instant, &instance.uid, *due);
         }
@@ -244,7 +237,7 @@ impl<P: Program> Engine<P> {
     /// Remembers what is in flight of an object without a machine, until its deadlines.
     pub(super) fn set_adrift(&mut self, uid: Uid, adrift: Adrift<P>) {
         for step in &adrift.steps {
-            if let Activity::InFlight { deadline, .. } = step.activity {
+            if let Some(deadline) = step.deadline() {
                 self.schedule.arm(deadline, &uid, Due::Deadline);
             }
         }

@@ -110,9 +110,7 @@ impl<P: Program> Engine<P> {
         self.epoch = epoch;
         self.recall_all();
         if epoch.is_some() {
-            for at in self.subjects.values().copied().collect::<Vec<_>>() {
-                self.drop_instance(at);
-            }
+            self.world.instances().into_iter().for_each(|at| self.drop_instance(at));
             self.feeds.iter_mut().for_each(|feed| *feed = FeedState::default());
         } else {
             self.world.mark_instances();

@@ -27,7 +27,9 @@ use timing::Timing;
 /// Bounds of the engine. Every one counts as at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Config {
-    /// The most effects in flight.
+    /// The most effects in flight. One tenant gets half of them at most, one lane three eighths, and
+    /// less while others hang: each may take a share of what is free, and a quarter is kept for
+    /// tenants that have nothing in flight.
     pub effects_in_flight: u32,
     /// The most effects in flight of one lane.
     pub effects_in_flight_per_lane: u32,
@@ -116,8 +118,6 @@ pub struct Engine<P: Program> {
     config: Config,
     timing: Timing,
     world: World<P>,
-    /// The place of every object that has a machine in this epoch.
-    subjects: BTreeMap<Uid, u32>,
     /// What is in flight of objects that have none, or none any more.
     adrift: BTreeMap<Uid, Adrift<P>>,
     schedule: Schedule,
@@ -153,7 +153,6 @@ impl<P: Program> Engine<P> {
             program,
             config,
             world: World::default(),
-            subjects: BTreeMap::new(),
             adrift: BTreeMap::new(),
             schedule: Schedule::default(),
             barriers: Barriers::default(),
@@ -256,7 +255,7 @@ impl<P: Program> Engine<P> {
             if due == Due::Deadline {
                 self.expire(&uid);
             }
-            if let Some(&at) = self.subjects.get(&uid) {
+            if let Some(at) = self.world.subject(&uid) {
                 self.world.mark(at);
             }
         }

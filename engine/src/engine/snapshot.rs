@@ -95,10 +95,7 @@ impl<P: Program> Engine<P> {
         for (instant, due) in &instance.armed {
             self.schedule.arm(*instant, &instance.uid, *due);
         }
-        self.subjects.insert(instance.uid.clone(), at);
-        if let Some(place) = self.world.place_mut(at) {
-            place.instance = Some(Box::new(instance));
-        }
+        self.world.set_instance(at, instance);
         self.world.set_reads(at, &[], &reads);
         self.changed.push(at);
     }
@@ -122,7 +119,7 @@ impl<P: Program> Engine<P> {
         for step in &instance.steps {
             match &step.activity {
                 Activity::Queued(queued) => self.lanes.withdraw(&queued.lane, queued.ticket),
-                Activity::InFlight { lane, .. } => self.lanes.done(lane),
+                Activity::InFlight(flight) => self.lanes.done(&flight.lane),
                 Activity::Idle => {}
             }
         }

@@ -72,7 +72,7 @@ impl<P: Program> Engine<P> {
 
     /// The object of that UID that has a machine in this epoch.
     pub fn subject(&self, uid: &Uid) -> Option<&ObjectKey<P::Kind>> {
-        self.world.place(*self.subjects.get(uid)?).map(|place| &place.key)
+        self.world.place(self.world.subject(uid)?).map(|place| &place.key)
     }
 
     /// Whether every feed has shown its first list in this epoch.
@@ -97,7 +97,7 @@ fn step_status<E>(step: &Step<E>) -> StepStatus {
         item: step.item.to_string(),
         phase: phase_name(step),
         attempts: step.attempt,
-        failure: step.failure.clone(),
+        failure: step.failure.as_deref().cloned(),
     }
 }
 
@@ -111,7 +111,7 @@ fn wait_of(due: Due) -> Option<usize> {
 fn phase_name<E>(step: &Step<E>) -> &'static str {
     match &step.activity {
         Activity::Queued(_) => "queued",
-        Activity::InFlight { .. } => "inFlight",
+        Activity::InFlight(_) => "inFlight",
         Activity::Idle if step.failure.is_some() || step.done.is_none() => "resting",
         Activity::Idle => "done",
     }

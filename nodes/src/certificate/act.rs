@@ -32,9 +32,7 @@ impl Case<'_> {
     fn start(&self, step: Step, item: &str, what: (Do, Vec<Event>)) -> Start<Effect> {
         let issuer = &self.cert.issuer;
         let (kind, name) = (issuer.kind_or_default(), &issuer.name);
-        // A lane each step, served in turn: what was begun is finished while more is begun, so the
-        // certificates in the making stay few however many wait.
-        let lane = format!("{}/{kind}/{name}/{}", self.view.key.namespace, step.name());
+        let lane = format!("{}/{kind}/{name}", self.view.key.namespace);
         let revision = u64::try_from(self.revision() + 1).unwrap_or(0);
         start(self.view, step as usize, item, (revision, &lane), what)
     }
