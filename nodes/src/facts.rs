@@ -383,6 +383,10 @@ pub struct CertificateFacts {
     pub spec: Digest,
     /// What breaks the API's rules, or cannot be honoured by this build.
     pub problems: Vec<Problem>,
+    /// Whether a temporary certificate is asked for until the first is issued, which this build
+    /// does not make.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub temporary: bool,
     /// The status.
     pub status: CertificateStatus,
 }
@@ -545,6 +549,9 @@ pub struct RequestFacts {
     pub conditions: Vec<Condition>,
     /// status.failureTime.
     pub failure: Option<Timestamp>,
+    /// What breaks the API's rules, which an admission webhook would have refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
 }
 
 /// What an issuer signs with.

@@ -25,9 +25,9 @@ pub(crate) struct Unsound {
 }
 
 impl Unsound {
-    /// For people.
-    pub(crate) fn into_message(self) -> String {
-        self.message
+    /// cert-manager's reason, and what is wrong for people.
+    pub(crate) fn into_parts(self) -> (&'static str, String) {
+        (self.reason, self.message)
     }
 }
 
@@ -137,10 +137,23 @@ impl<'a> Case<'a> {
         Some(self.secret?.material()?.leaf.good()?.not_after)
     }
 
+    fn is_unread(&self) -> bool {
+        self.secret.is_some_and(|secret| matches!(secret.content, Content::Unread))
+    }
+
+    /// Why the Secret cannot be read, once that was tried.
+    fn read_failure(&self) -> Option<&everleaf_engine::Failure> {
+        self.view.failure(Step::ReadSecret as usize)
+    }
+
     fn verdict(&self) -> Result<(&'static str, &'static str), Unsound> {
         if let [problem, ..] = self.issuer.problems.as_slice() {
             let message = format!("{}: {}", problem.path, problem.message);
             return Err(Unsound { reason: "InvalidSpec", message });
+        }
+        if let Some(failure) = self.read_failure().filter(|_| self.is_unread()) {
+            let message = format!("Error getting keypair for CA issuer: {}", failure.message);
+            return Err(Unsound { reason: "ErrGetKeyPair", message });
         }
         match &self.issuer.signer {
             Signer::Ca { secret, .. } => signing_pair(secret, self.secret, self.view.now)
@@ -200,11 +213,11 @@ macro_rules! issuer_facts {
             }
 
             fn unread(&self) -> bool {
-                self.secret.is_some_and(|secret| matches!(secret.content, Content::Unread))
+                self.is_unread()
             }
 
             fn reported(&self) -> bool {
-                self.status_patch().is_none()
+                self.is_unread() && self.read_failure().is_none() || self.status_patch().is_none()
             }
 
             fn sound(&self) -> bool {

@@ -181,10 +181,13 @@ fn unbuilt(spec: &api::CertificateSpec) -> Vec<Problem> {
         stores.jks.as_ref().is_some_and(|jks| jks.create)
             || stores.pkcs12.as_ref().is_some_and(|pkcs12| pkcs12.create)
     };
+    let templates = |template: &api::CertificateSecretTemplate| {
+        !template.labels.is_empty() || !template.annotations.is_empty()
+    };
     let fields = [
         ("spec.keystores", spec.keystores.as_ref().is_some_and(creates)),
         ("spec.additionalOutputFormats", !spec.additional_output_formats.is_empty()),
-        ("spec.secretTemplate", spec.secret_template.is_some()),
+        ("spec.secretTemplate", spec.secret_template.as_ref().is_some_and(templates)),
     ];
     let used = fields.into_iter().filter_map(|(path, used)| used.then_some(path));
     used.map(|path| Problem {
@@ -194,6 +197,12 @@ fn unbuilt(spec: &api::CertificateSpec) -> Vec<Problem> {
             .into(),
     })
     .collect()
+}
+
+/// A broken rule of the API as facts have it.
+pub fn problem(violation: validate::Violation) -> Problem {
+    let (path, message) = (violation.path.as_str().into(), violation.message.as_str().into());
+    Problem { path, message }
 }
 
 fn certificate_status(status: &api::CertificateStatus) -> CertificateStatus {
@@ -217,10 +226,8 @@ pub fn certificate(
     literal_subject_der: Option<Digest>,
 ) -> CertificateFacts {
     let (meta, spec) = (&certificate.metadata, &certificate.spec);
-    let broken = validate::certificate(spec).into_iter().map(|violation| Problem {
-        path: violation.path.as_str().into(),
-        message: violation.message.as_str().into(),
-    });
+    let broken = validate::certificate(spec).into_iter().map(problem);
+    let temporary = meta.annotations.get(names::ISSUE_TEMPORARY_CERTIFICATE);
     CertificateFacts {
         created: meta.creation_timestamp.map(instant).unwrap_or_default(),
         generation: meta.generation,
@@ -237,6 +244,7 @@ pub fn certificate(
         history: spec.revision_history_limit,
         spec: spec_digest(spec),
         problems: broken.chain(unbuilt(spec)).collect(),
+        temporary: temporary.is_some_and(|value| value == "true"),
         status: certificate_status(&certificate.status),
     }
 }
@@ -268,6 +276,7 @@ pub fn request(
         certificate,
         conditions: conditions(&status.conditions),
         failure: status.failure_time.map(instant),
+        problems: validate::certificate_request(request).into_iter().map(problem).collect(),
     }
 }
 
@@ -297,10 +306,6 @@ pub fn issuer(
     spec: &IssuerSpec,
     status: &[everleaf_api::Condition],
 ) -> IssuerFacts {
-    let problem = |violation: validate::Violation| Problem {
-        path: violation.path.as_str().into(),
-        message: violation.message.as_str().into(),
-    };
     IssuerFacts {
         generation: meta.generation,
         deleting: meta.is_deleting(),

@@ -13,10 +13,11 @@ use everleaf_engine::{FailureClass, Look, ObjectKey, Start, Timestamp};
 use plan::{State, Step};
 use serde_json::{Value, json};
 
-/// Why a request waits, or why it failed for good.
+/// Why a request waits, or why it failed for good: cert-manager's reason for the Event, and what
+/// is wrong for people.
 enum Holdup {
-    Pending(String),
-    Failed(String),
+    Pending(&'static str, String),
+    Failed(&'static str, String),
 }
 
 /// Everything that decides on one CertificateRequest.
@@ -92,6 +93,10 @@ impl<'a> Case<'a> {
         self.condition(kind).is_some_and(Condition::is_true)
     }
 
+    fn is_unread(&self) -> bool {
+        self.secret_facts().is_some_and(|secret| matches!(secret.content, Content::Unread))
+    }
+
     /// Whether somebody else answers: the issuer is of another group, or of a type that this
     /// operator was told to leave alone.
     fn is_foreign(&self) -> bool {
@@ -101,68 +106,111 @@ impl<'a> Case<'a> {
 
     /// Why the request cannot be signed now; `None` if it can.
     fn holdup(&self) -> Option<Holdup> {
-        let pending = |message: String| Some(Holdup::Pending(message));
+        let pending = |reason, message: String| Some(Holdup::Pending(reason, message));
         let reference = &self.request.issuer;
         let Some(issuer) = self.issuer else {
             let (kind, name) = (reference.kind_or_default(), &reference.name);
             let resource = format!("{}.cert-manager.io", kind.to_lowercase());
-            return pending(format!(
-                "Referenced {kind:?} not found: {resource} {name:?} not found"
-            ));
+            let message = format!("Referenced {kind:?} not found: {resource} {name:?} not found");
+            return pending("IssuerNotFound", message);
         };
         if let Signer::Other(kind) = &issuer.signer {
-            return pending(format!("This build cannot sign with {kind} issuers yet"));
+            let message = format!("This build cannot sign with {kind} issuers yet");
+            return pending("IssuerNotReady", message);
         }
-        if !condition(&issuer.conditions, "Ready").is_some_and(Condition::is_true) {
-            return pending("Referenced issuer does not have a Ready status condition".to_owned());
+        if matches!(issuer.signer, Signer::None) {
+            return pending("IssuerTypeMissing", "The issuer has no type".to_owned());
         }
-        if let Parsed::Broken(why) = &self.request.csr {
-            return Some(Holdup::Failed(format!("spec.request cannot be read: {why}")));
+        if !is_ready(issuer) {
+            let message = "Referenced issuer does not have a Ready status condition".to_owned();
+            return pending("IssuerNotReady", message);
+        }
+        if let Some(broken) = self.broken_request() {
+            return Some(Holdup::Failed(self.signing_error(), broken));
+        }
+        if let Some(failure) = self.view.failure(Step::ReadSecret as usize)
+            && self.is_unread()
+        {
+            let own = matches!(issuer.signer, Signer::SelfSigned { .. });
+            let reason = if own { "ErrorGettingSecret" } else { "SecretGetError" };
+            return pending(reason, failure.message.clone());
         }
         match &issuer.signer {
-            Signer::Ca { secret, .. } => {
-                let pair = signing_pair(secret, self.secret_facts(), self.view.now);
-                pair.err().map(|unsound| Holdup::Pending(unsound.into_message()))
-            }
+            Signer::Ca { secret, .. } => self.ca_holdup(secret),
             Signer::SelfSigned { .. } => self.self_signed_holdup(),
-            Signer::Other(_) | Signer::None => pending("The issuer has no type".to_owned()),
+            Signer::Other(_) | Signer::None => None,
         }
+    }
+
+    /// What an admission webhook would not have let through.
+    fn broken_request(&self) -> Option<String> {
+        if let Parsed::Broken(why) = &self.request.csr {
+            return Some(format!("spec.request cannot be read: {why}"));
+        }
+        let problems = self.request.problems.iter().map(|p| format!("{}: {}", p.path, p.message));
+        let problems: Vec<String> = problems.collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    /// cert-manager's reason for a signature that cannot be made.
+    fn signing_error(&self) -> &'static str {
+        match self.issuer.map(|issuer| &issuer.signer) {
+            Some(Signer::SelfSigned { .. }) => "ErrorSigning",
+            _ => "SigningError",
+        }
+    }
+
+    fn ca_holdup(&self, secret: &str) -> Option<Holdup> {
+        let unsound = signing_pair(secret, self.secret_facts(), self.view.now).err()?;
+        let (reason, message) = unsound.into_parts();
+        let missing = reason == "ErrGetKeyPair";
+        let reason = if missing { "SecretMissing" } else { "SecretInvalidData" };
+        Some(Holdup::Pending(reason, message))
     }
 
     fn self_signed_holdup(&self) -> Option<Holdup> {
         if self.holds_key {
             return None;
         }
+        let pending = |reason, message| Some(Holdup::Pending(reason, message));
         let Some(name) = &self.request.key_secret else {
             let message = "Annotation \"cert-manager.io/private-key-secret-name\" missing or \
                            reference empty: it has to name the Secret with the request's key";
-            return Some(Holdup::Failed(message.to_owned()));
+            return Some(Holdup::Failed("MissingAnnotation", message.to_owned()));
         };
         let Some(secret) = self.secret_facts() else {
-            return Some(Holdup::Pending(format!("Referenced secret {name:?} not found")));
+            return pending("MissingSecret", format!("Referenced secret {name:?} not found"));
         };
         let Some(material) = secret.material() else {
-            return Some(Holdup::Pending(format!("Referenced secret {name:?} is being read")));
+            return pending("MissingSecret", format!("Referenced secret {name:?} is being read"));
         };
         let Some(key) = material.key.good() else {
             let message = format!("Failed to get key {:?} referenced in secret", "tls.key");
-            return Some(Holdup::Pending(message));
+            return pending("ErrorParsingKey", message);
         };
         let asked = self.request.csr.good().map(|csr| &csr.fingerprint);
         (asked != Some(&key.fingerprint)).then(|| {
             let message = format!("The key in secret {name:?} is not the request's");
-            Holdup::Failed(message)
+            Holdup::Failed("ErrorKeyMatch", message)
         })
     }
 
     /// A signature that failed, as far as the status has to tell of it.
     fn sign_failure(&self) -> Option<Holdup> {
         let failure = self.view.failure(Step::Sign as usize)?;
+        let (reason, message) = (self.signing_error(), failure.message.clone());
         match failure.class {
-            FailureClass::Rejected => Some(Holdup::Failed(failure.message.clone())),
+            FailureClass::Rejected => Some(Holdup::Failed(reason, message)),
             FailureClass::Conflict => None,
-            _ => Some(Holdup::Pending(failure.message.clone())),
+            _ => Some(Holdup::Pending(reason, message)),
         }
+    }
+
+    /// What holds the request up, as far as it is time to tell.
+    fn told_holdup(&self) -> Option<Holdup> {
+        let holdup = self.holdup().or_else(|| self.sign_failure())?;
+        let early = matches!(holdup, Holdup::Pending(..)) && self.is_quiet();
+        (!early).then_some(holdup)
     }
 
     fn desired(&self) -> (Vec<Condition>, Option<Timestamp>) {
@@ -184,14 +232,13 @@ impl<'a> Case<'a> {
         if !self.is_approved() {
             return (conditions, failure);
         }
-        match self.holdup().or_else(|| self.sign_failure()) {
+        match self.told_holdup() {
             None => {}
-            Some(Holdup::Pending(_)) if self.is_quiet() => {}
-            Some(Holdup::Pending(message)) => {
+            Some(Holdup::Pending(_, message)) => {
                 self.approve(&mut conditions);
                 set(&mut conditions, ready("Pending", message), now);
             }
-            Some(Holdup::Failed(message)) => {
+            Some(Holdup::Failed(_, message)) => {
                 self.approve(&mut conditions);
                 set(&mut conditions, ready("Failed", message), now);
                 failure = failure.or(Some(now));
@@ -223,7 +270,7 @@ impl<'a> Case<'a> {
                 kind: "Approved",
                 status: "True",
                 reason: "cert-manager.io".to_owned(),
-                message: "Certificate request has been approved by cert-manager.io".to_owned(),
+                message: APPROVED.to_owned(),
                 generation: None,
             };
             set(conditions, wanted, self.view.now);
@@ -243,26 +290,18 @@ impl<'a> Case<'a> {
     fn status_events(&self) -> Vec<Event> {
         let (conditions, _) = self.desired();
         let told = self.condition("Ready");
-        let is = condition(&conditions, "Ready").filter(|is| Some(*is) != told);
-        let event = is.and_then(|ready| match &*ready.reason {
-            "Failed" => Some(Event::warning("SigningError", ready.message.clone())),
-            "Pending" if told.is_none_or(|told| *told.reason != *"Pending") => {
-                Some(Event::normal(self.pending_reason(), ready.message.clone()))
+        let Some(ready) = condition(&conditions, "Ready").filter(|is| Some(*is) != told) else {
+            return Vec::new();
+        };
+        let first = told.is_none_or(|told| *told.reason != *"Pending");
+        let event = match self.told_holdup() {
+            Some(Holdup::Failed(reason, _)) => Some(Event::warning(reason, ready.message.clone())),
+            Some(Holdup::Pending(reason, _)) if first => {
+                Some(Event::normal(reason, ready.message.clone()))
             }
-            _ => None,
-        });
+            Some(Holdup::Pending(..)) | None => None,
+        };
         event.into_iter().collect()
-    }
-
-    /// cert-manager's Event reason for what holds a request up.
-    fn pending_reason(&self) -> &'static str {
-        match self.issuer.map(|issuer| &issuer.signer) {
-            None => "IssuerNotFound",
-            Some(Signer::None) => "IssuerTypeMissing",
-            Some(_) if self.issuer.is_some_and(|i| !is_ready(i)) => "IssuerNotReady",
-            Some(Signer::SelfSigned { .. }) => "MissingSecret",
-            Some(_) => "SecretMissing",
-        }
     }
 
     pub(crate) fn act(&self, state: State) -> Vec<Start<Effect>> {
@@ -285,7 +324,8 @@ impl<'a> Case<'a> {
                 self.approve(&mut conditions);
                 let patch = json!({ "status": { "conditions": to_json(&conditions) } });
                 let patch = patch.to_string().into();
-                one(Step::Approve, (Do::PatchStatus { patch }, Vec::new()))
+                let event = Event::normal("cert-manager.io", APPROVED);
+                one(Step::Approve, (Do::PatchStatus { patch }, vec![event]))
             }
             State::Signing => match self.sign() {
                 Some(sign) => {
@@ -344,6 +384,8 @@ impl<'a> Case<'a> {
     }
 }
 
+const APPROVED: &str = "Certificate request has been approved by cert-manager.io";
+
 fn is_ready(issuer: &IssuerFacts) -> bool {
     condition(&issuer.conditions, "Ready").is_some_and(Condition::is_true)
 }
@@ -388,7 +430,8 @@ impl plan::Facts for Case<'_> {
     }
 
     fn reported(&self) -> bool {
-        self.unread() || self.status_patch().is_none()
+        let reading = self.is_unread() && self.view.failure(Step::ReadSecret as usize).is_none();
+        reading || self.status_patch().is_none()
     }
 
     fn served(&self) -> bool {
@@ -400,6 +443,6 @@ impl plan::Facts for Case<'_> {
     }
 
     fn unread(&self) -> bool {
-        self.secret_facts().is_some_and(|secret| matches!(secret.content, Content::Unread))
+        self.is_unread()
     }
 }

@@ -141,6 +141,11 @@ impl Usages {
         bits.chain(self.purposes.iter().filter_map(purpose)).collect()
     }
 
+    /// The named bits of KeyUsage, bit 0 for digitalSignature; `None` for no extension.
+    pub fn key_usage(&self) -> Option<u16> {
+        (self.bits != 0).then_some(self.bits)
+    }
+
     /// The purposes of ExtendedKeyUsage, in order, with those the API has no name for.
     pub fn purposes(&self) -> &[Oid] {
         &self.purposes

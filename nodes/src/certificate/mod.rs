@@ -11,8 +11,8 @@ mod renewal;
 mod status;
 
 use crate::facts::{
-    CertificateFacts, Condition, Content, Fingerprint, IssuerFacts, KeyFacts, KeyWish, Kind, Leaf,
-    Material, Parsed, RequestFacts, SecretFacts, Signer, condition,
+    CertificateFacts, Condition, Content, Fingerprint, IssuerFacts, KeyFacts, KeyKind, KeyWish,
+    Kind, Leaf, Material, Parsed, RequestFacts, SecretFacts, Signer, condition,
 };
 use crate::plan::certificate as plan;
 use crate::program::{Everleaf, Sight, children, issuer_key, naming_secret};
@@ -329,6 +329,23 @@ impl<'a> Case<'a> {
     }
 }
 
+/// The sizes that keys are generated in (aws-lc-rs); a key of another size can be kept.
+const RSA_BITS: [u32; 4] = [2048, 3072, 4096, 8192];
+
+impl Case<'_> {
+    /// Why no key of the kind that the spec asks for can be made, where one would have to be.
+    pub(crate) fn unmakeable_key(&self) -> Option<String> {
+        let KeyKind::Rsa(bits) = self.cert.key.kind else { return None };
+        if RSA_BITS.contains(&bits) || self.kept_key().is_some() {
+            return None;
+        }
+        Some(format!(
+            "spec.privateKey.size: this build generates RSA keys of 2048, 3072, 4096 and 8192 bits, \
+             not of {bits}; use one of these, or ECDSA"
+        ))
+    }
+}
+
 impl plan::Facts for Case<'_> {
     fn deleting(&self) -> bool {
         self.cert.deleting
@@ -351,7 +368,9 @@ impl plan::Facts for Case<'_> {
     }
 
     fn refused(&self) -> bool {
-        !self.cert.problems.is_empty() || self.unkeepable_key().is_some()
+        !self.cert.problems.is_empty()
+            || self.unkeepable_key().is_some()
+            || self.unmakeable_key().is_some()
     }
 
     fn spare(&self) -> bool {

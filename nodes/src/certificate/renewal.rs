@@ -25,7 +25,7 @@ impl Case<'_> {
         if self.ends_with_its_ca(leaf) {
             return (None, None);
         }
-        let desired = self.paced(leaf, self.desired(leaf));
+        let desired = self.paced(leaf, self.desired(leaf).max(self.turn_after_ca(leaf)));
         if self.cert.renewal.windows.is_empty() {
             return (Some(desired), None);
         }
@@ -74,15 +74,33 @@ impl Case<'_> {
         desired.max(stored.plus_millis(floor).min(late)).min(before_the_end)
     }
 
+    /// A CA that was renewed makes every leaf due that had been clamped to its end; each gets a
+    /// moment of its own after the CA's beginning.
+    fn turn_after_ca(&self, leaf: &Leaf) -> Timestamp {
+        let settings = &self.program.settings.certificate;
+        let after = |ca: &&Leaf| ca.not_before > leaf.not_before && ca.not_after > leaf.not_after;
+        let Some(ca) = self.ca.filter(|ca| after(ca) && self.is_short(leaf)) else {
+            return leaf.not_before;
+        };
+        let left = leaf.not_after.since(ca.not_before).max(0) / settings.valid_share.max(1);
+        let spread = left.min(settings.ca_change_spread);
+        let seed = i64::try_from(digest_of(&self.view.object.uid).0 % 1000).unwrap_or(0);
+        ca.not_before.plus_millis(spread / 1000 * seed)
+    }
+
+    /// Whether a leaf lives less long than was asked for, by more than a moment.
+    fn is_short(&self, leaf: &Leaf) -> bool {
+        let settings = &self.program.settings.certificate;
+        let asked = self.cert.duration.as_ref().map_or(settings.default_duration, |(_, ms)| *ms);
+        let tolerated = i64::from(settings.clamp_tolerance);
+        leaf.not_after.since(leaf.not_before) < asked - asked / 100 * tolerated
+    }
+
     /// Whether the certificate was clamped to the end of its CA, and the CA is still the same: it
     /// is renewed when the CA is, not in ever shorter steps.
     pub(super) fn ends_with_its_ca(&self, leaf: &Leaf) -> bool {
-        let asked = self.cert.duration.as_ref().map(|(_, ms)| *ms);
-        let asked = asked.unwrap_or(self.program.settings.certificate.default_duration);
-        let lifetime = leaf.not_after.since(leaf.not_before);
         // A leaf asked for in the same moment as its CA loses a second and is renewed as any other.
-        let tolerated = i64::from(self.program.settings.certificate.clamp_tolerance);
-        let short = lifetime < asked - asked / 100 * tolerated;
+        let short = self.is_short(leaf);
         let clamped = |ca: &Leaf| ca.not_after == leaf.not_after && short;
         // A CA that renews itself is not its own leaf.
         self.ca.is_some_and(|ca| clamped(ca) && ca.digest != leaf.digest)
@@ -105,7 +123,8 @@ impl Case<'_> {
         let ladder = settings.user_error_first.saturating_mul(1_i64 << doublings.min(30));
         let valid = self.leaf().filter(|leaf| leaf.not_after > failed);
         let share = valid.map(|leaf| leaf.not_after.since(failed) / settings.valid_share.max(1));
-        let cap = share.map_or(i64::MAX, |share| share.max(settings.valid_share_floor));
+        let floor = settings.valid_share_floor.max(settings.user_error_first);
+        let cap = share.map_or(i64::MAX, |share| share.max(floor));
         let gap = ladder.min(settings.user_error_ceiling).min(cap);
         let seed = digest_of(&(&self.view.object.uid, failures)).0 % 1000;
         let jitter = gap / 100 * i64::from(settings.backoff_jitter) / 1000;

@@ -6,7 +6,7 @@ use crate::effect::{Event, rfc3339};
 use crate::facts::{CertificateStatus, Condition, Parsed, condition};
 use crate::plan::certificate::{Facts as _, Step};
 use crate::status::{Patch, Wanted, remove, set};
-use everleaf_engine::{Failure, Timestamp};
+use everleaf_engine::{Failure, FailureClass, Timestamp};
 use serde_json::{Value, json};
 
 /// Why an attempt failed for good.
@@ -128,11 +128,13 @@ impl Case<'_> {
     fn desired_status(&self) -> CertificateStatus {
         let mut status = self.cert.status.clone();
         let seconds = |at: Timestamp| Timestamp::from_seconds(at.as_seconds());
-        if self.known() {
-            status.not_before = self.leaf().map(|leaf| seconds(leaf.not_before));
-            status.not_after = self.leaf().map(|leaf| seconds(leaf.not_after));
-            status.renewal = self.renew_at().map(seconds);
+        if !self.known() {
+            self.say_unread(&mut status);
+            return status;
         }
+        status.not_before = self.leaf().map(|leaf| seconds(leaf.not_before));
+        status.not_after = self.leaf().map(|leaf| seconds(leaf.not_after));
+        status.renewal = self.renew_at().map(seconds);
         if self.has_news() {
             status.revision = Some(self.revision());
         }
@@ -235,15 +237,51 @@ impl Case<'_> {
             self.next_key().and_then(|key| key.secret).map(|secret| secret.name.clone());
         let told = self.issuing().filter(|issuing| issuing.is_true());
         let (reason, message) = match (&self.violation, told) {
-            (_, Some(told)) => (told.reason.to_string(), before_trouble(&told.message).to_owned()),
+            (_, Some(told)) => {
+                let message = before_trouble(&told.message).trim_end_matches(NOT_TEMPORARY);
+                (told.reason.to_string(), message.to_owned())
+            }
             (Some(violation), None) => (violation.reason.to_owned(), violation.message.clone()),
             (None, None) => self.renewing(),
         };
-        let message = match self.trouble() {
-            Some(trouble) => format!("{message}{TROUBLE}{}]", trouble.message),
+        let message = match self.cert.temporary && self.leaf().is_none() {
+            true => format!("{message}{NOT_TEMPORARY}"),
+            false => message,
+        };
+        let message = match self.what_holds_up() {
+            Some(trouble) => format!("{message}{TROUBLE}{trouble}]"),
             None => message,
         };
         self.say(status, "Issuing", "True", (&reason, message));
+    }
+
+    /// What an issuance waits for that somebody may want to mend.
+    fn what_holds_up(&self) -> Option<String> {
+        if let Some(trouble) = self.trouble() {
+            return Some(trouble.message.clone());
+        }
+        let request = self.next_request()?;
+        let pending = request.ready().filter(|ready| *ready.reason == *"Pending")?;
+        Some(format!("CertificateRequest {:?}: {}", request.key.name, pending.message))
+    }
+
+    /// What is said of a Secret that cannot be read: what was known of it stays.
+    fn say_unread(&self, status: &mut CertificateStatus) {
+        let Some(failure) = self.view.failure(Step::ReadSecret as usize).filter(is_lasting) else {
+            return;
+        };
+        let told = condition(&status.conditions, "Ready");
+        let (reason, before) = told.map_or(("SecretUnread", "The Secret could not be read"), |t| {
+            (&*t.reason, before_trouble(&t.message))
+        });
+        let truth = told.map_or("Unknown", |told| match &*told.status {
+            "True" => "True",
+            "False" => "False",
+            _ => "Unknown",
+        });
+        let (reason, message) =
+            (reason.to_owned(), format!("{before}{TROUBLE}{}]", failure.message));
+        self.say(status, "Ready", truth, (&reason, message));
     }
 
     fn renewing(&self) -> (String, String) {
@@ -254,17 +292,20 @@ impl Case<'_> {
 
     /// The failure of a write or of key generation that holds the issuance up.
     fn trouble(&self) -> Option<&Failure> {
-        let steps = [Step::EnsureKey, Step::CreateRequest, Step::Store, Step::DeleteRequest];
-        let slow = |failure: &&Failure| {
-            use everleaf_engine::FailureClass as Class;
-            !matches!(failure.class, Class::Conflict) || failure.count > 3
-        };
-        steps.into_iter().filter_map(|s| self.view.failure(s as usize)).find(slow)
+        let steps = [
+            Step::EnsureKey,
+            Step::CreateRequest,
+            Step::Store,
+            Step::DeleteRequest,
+            Step::DeleteKey,
+        ];
+        steps.into_iter().filter_map(|s| self.view.failure(s as usize)).find(is_lasting)
     }
 
     fn say_refused(&self, status: &mut CertificateStatus) {
         let problems = self.cert.problems.iter().map(|p| format!("{}: {}", p.path, p.message));
-        let problems: Vec<String> = problems.chain(self.unkeepable_key()).collect();
+        let keys = self.unkeepable_key().into_iter().chain(self.unmakeable_key());
+        let problems: Vec<String> = problems.chain(keys).collect();
         self.say(status, "Issuing", "False", ("InvalidSpec", problems.join("; ")));
     }
 
@@ -311,8 +352,16 @@ impl Case<'_> {
     }
 }
 
+/// Whether a failure is worth telling: a conflict is usually over in a moment.
+fn is_lasting(failure: &&Failure) -> bool {
+    !matches!(failure.class, FailureClass::Conflict) || failure.count > 3
+}
+
 /// Stands between what is being done and what holds it up.
 const TROUBLE: &str = " [held up: ";
+
+/// cert-manager would serve a certificate of its own meanwhile.
+const NOT_TEMPORARY: &str = "; no temporary certificate is made meanwhile, as this build cannot";
 
 fn before_trouble(message: &str) -> &str {
     message.split(TROUBLE).next().unwrap_or(message)

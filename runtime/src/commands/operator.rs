@@ -83,8 +83,7 @@ pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
     for ignored in flags.ignored() {
         tracing::warn!(flag = &*ignored.name, "{ignored}");
     }
-    let (kubeconfig, master) = (checked.kubeconfig.as_deref(), checked.master.as_deref());
-    let config = kubeconfig::read(kubeconfig, master).await?;
+    let config = kubeconfig::read(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
     let (server, contact) = (config.cluster_url.to_string(), Contact::default());
     let client = noting(config, &contact)?;
     let lease = elect(&checked, client.clone(), server)?;

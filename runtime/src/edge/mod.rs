@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use everleaf_api::gates::{FeatureGates, Gate};
 use everleaf_api::names::{self, CopiedAnnotations};
 use everleaf_api::types::certificate::CertificateSpec;
+use everleaf_api::types::certificate_request::CertificateRequestSpec;
 use everleaf_api::{Certificate, CertificateRequest, Issuer, ObjectMeta, subject, validate};
 use everleaf_engine::{Delta, Digest, ObjectKey, Timestamp, digest_of};
 use everleaf_nodes::facts::{
@@ -171,9 +172,11 @@ impl Projector {
             }
             Kind::CertificateRequest => {
                 let request: CertificateRequest = parse(object)?;
-                let csr = self.csr(&request.spec.request.0);
+                let (csr, broken) = self.csr(&request.spec);
                 let leaf = self.chain(request.status.certificate.as_ref().map(|b| &b.0[..])).0;
-                Facts::Request(Box::new(project::request(&request, csr, leaf)))
+                let mut facts = project::request(&request, csr, leaf);
+                facts.problems.extend(broken.into_iter().map(project::problem));
+                Facts::Request(Box::new(facts))
             }
             Kind::Issuer => {
                 let issuer: Issuer = parse(object)?;
@@ -244,20 +247,35 @@ impl Projector {
         }
     }
 
-    fn csr(&self, pem: &[u8]) -> Parsed<Csr> {
-        match CsrInfo::parse(pem, &self.limits) {
+    /// The signing request in a CertificateRequest, and where the spec says something else.
+    fn csr(&self, spec: &CertificateRequestSpec) -> (Parsed<Csr>, Vec<validate::Violation>) {
+        match CsrInfo::parse(&spec.request.0, &self.limits) {
             Ok(csr) => {
-                let fields = csr.subject.fields();
-                Parsed::Good(Csr {
-                    fingerprint: csr.public_key.fingerprint().into(),
-                    common_name: csr.subject.common_name().into(),
-                    subject: subject_facts(&fields),
-                    subject_der: digest_of(csr.subject.as_der()),
-                    names: names_facts(&csr.alt_names),
-                })
+                let broken = validate::certificate_request_csr(spec, &asked_for(&csr));
+                (Parsed::Good(csr_facts(&csr)), broken)
             }
-            Err(error) => Parsed::Broken(error.to_string().into()),
+            Err(error) => (Parsed::Broken(error.to_string().into()), Vec::new()),
         }
+    }
+}
+
+fn csr_facts(csr: &CsrInfo) -> Csr {
+    Csr {
+        fingerprint: csr.public_key.fingerprint().into(),
+        common_name: csr.subject.common_name().into(),
+        subject: subject_facts(&csr.subject.fields()),
+        subject_der: digest_of(csr.subject.as_der()),
+        names: names_facts(&csr.alt_names),
+    }
+}
+
+fn asked_for(csr: &CsrInfo) -> validate::CsrFacts {
+    let purposes = csr.usages.purposes();
+    let purposes = (!purposes.is_empty()).then(|| purposes.iter().map(Oid::to_string).collect());
+    validate::CsrFacts {
+        is_ca: csr.is_ca(),
+        key_usage: csr.usages.key_usage(),
+        extended_key_usage: purposes,
     }
 }
 
