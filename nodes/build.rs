@@ -10,7 +10,9 @@ use std::{env, fs, path::Path};
 
 fn main() {
     println!("cargo::rerun-if-changed=../specs");
-    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs");
+    // Asked for when it runs: a build directory may serve several copies of this repository.
+    let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
+    let specs = Path::new(&here).join("../specs");
     let mut files: Vec<(String, String)> = fs::read_dir(&specs)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", specs.display()))
         .filter_map(Result::ok)
@@ -34,7 +36,7 @@ fn main() {
     let list: String = files
         .iter()
         .map(|(name, _)| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+            let path = Path::new(&here).join("..").join(name);
             format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string())
         })
         .collect();

@@ -247,11 +247,12 @@ impl Program for Everleaf {
         match &view.object.facts {
             Facts::Certificate(facts) => {
                 use plan::certificate::Wait;
-                let case = Case::new(self, view, facts);
+                let case = || Case::new(self, view, facts);
                 match Wait::from_index(wait as u8)? {
-                    Wait::Renewal => case.renew_at(),
-                    Wait::Backoff => case.next_attempt_at(),
-                    Wait::Quiet => case.quiet_until(),
+                    Wait::Renewal => case().renew_at(),
+                    Wait::Backoff => case().next_attempt_at(),
+                    Wait::Quiet => case().quiet_until(),
+                    Wait::Expiry => certificate::expires_at(view, facts),
                     Wait::Retry | Wait::Answer | Wait::Recheck => None,
                 }
             }

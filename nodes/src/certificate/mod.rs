@@ -424,6 +424,10 @@ impl plan::Facts for Case<'_> {
     fn quiet_until(&self) -> Option<Timestamp> {
         self.quiet_end()
     }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.leaf().map(|leaf| leaf.not_after)
+    }
 }
 
 impl Case<'_> {
@@ -448,6 +452,14 @@ fn secret_at<'a>(
     let object = view.get(key)?;
     let facts = object.facts.secret()?;
     Some(SecretSight { name, uid: &object.uid, rv: object.rv, facts })
+}
+
+/// When the stored leaf ends, without whatever else decides.
+pub(crate) fn expires_at(view: &Sight<'_>, cert: &CertificateFacts) -> Option<Timestamp> {
+    let namespace = view.key.namespace.clone();
+    let key = ObjectKey::new(Kind::Secret, namespace, cert.secret_name.clone());
+    let secret = view.get(&key)?.facts.secret()?;
+    secret.material()?.leaf.good().map(|leaf| leaf.not_after)
 }
 
 fn issuer_of<'a>(view: &Sight<'a>, cert: &CertificateFacts) -> Option<&'a IssuerFacts> {

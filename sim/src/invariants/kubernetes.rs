@@ -1,8 +1,9 @@
-//! I24 to I27: reading, leading, and writing statuses.
+//! I24 to I28: reading, leading, writing statuses, and letting go.
 
 use super::model;
 use super::{Invariant, Watcher};
 use crate::world::World;
+use crate::world::config::HOUR;
 use crate::world::event::{Actor, Event, Order, Wrote};
 use crate::world::project;
 use everleaf_engine::{ObjectKey, Program as _};
@@ -20,6 +21,7 @@ pub(super) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(Barrier),
         Box::new(ReadAgain),
         Box::<Status>::default(),
+        Box::new(Finalizers),
     ]
 }
 
@@ -275,5 +277,46 @@ impl Invariant for Status {
             return self.ready_is_true(world, after);
         }
         Ok(())
+    }
+}
+
+/// I28: this build puts no finalizer anywhere, and nothing that was deleted stays for an hour.
+struct Finalizers;
+
+impl Finalizers {
+    fn of(object: Option<&Value>) -> Option<&Value> {
+        object.and_then(|object| object.pointer("/metadata/finalizers"))
+    }
+
+    fn nothing_stays(world: &World) -> Result<(), String> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Key);
+        for object in kinds.flat_map(|kind| world.all(kind)) {
+            let deleted = model::time(&object["metadata"]["deletionTimestamp"]);
+            if deleted.is_some_and(|at| world.now - at > HOUR) {
+                return Err(format!("{} was deleted an hour ago", model::name(&object)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for Finalizers {
+    fn id(&self) -> &'static str {
+        "I28"
+    }
+
+    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
+        match event {
+            Event::End => Self::nothing_stays(world),
+            Event::Wrote(wrote) => {
+                let ours = matches!(wrote.actor, Actor::Replica(_));
+                let after = Self::of(wrote.after.as_deref());
+                if !ours || wrote.after.is_none() || Self::of(wrote.before.as_deref()) == after {
+                    return Ok(());
+                }
+                Err(format!("a replica set the finalizers {after:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -117,12 +117,17 @@ impl Simulation {
         Ok(self.world)
     }
 
-    /// Runs until that instant, in milliseconds since 1970, or to the end.
+    /// Runs until that instant, in milliseconds since 1970, or to the end; what happens at the
+    /// instant itself is left to the next run.
     ///
     /// # Errors
     /// The first rule that was broken.
     pub fn run_until(&mut self, until: i64) -> Result<(), Box<Failure>> {
-        while !self.world.is_over() && self.world.now < until {
+        while !self.world.is_over() {
+            if self.world.next_at() >= until {
+                self.world.now = self.world.now.max(until);
+                break;
+            }
             self.world.step();
             let events = std::mem::take(&mut self.world.emitted);
             for event in &events {

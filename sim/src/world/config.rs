@@ -201,6 +201,12 @@ pub enum Mutant {
     NeverStores,
     /// Nothing is ever renewed.
     NeverRenews,
+    /// Requests are made with a finalizer of ours.
+    AddsFinalizer,
+    /// The port panics if what it is to write to is gone.
+    AssumesPresence,
+    /// One effect at a time, for all.
+    OneSlot,
 }
 
 /// What a run is made of.
@@ -238,8 +244,27 @@ pub struct Config {
     pub answer: Option<(Answer, i64)>,
     /// The mistake that is built in.
     pub mutant: Mutant,
-    /// The process is killed right after its effect of that number, counted from 1.
-    pub kill_after_effect: Option<u64>,
+    /// The moment at which a process is killed, beside what faults do.
+    pub kill: Option<Kill>,
+    /// Effects on objects whose names begin so are never answered.
+    pub mute: Option<&'static str>,
+    /// Whether every event of a watch is replaced by a new list.
+    pub relists: bool,
+    /// Everything happens at whole multiples of this, in milliseconds; 0 for no such thing. What
+    /// falls on one instant is then done in an order that is drawn from the number beside it, or
+    /// in the order in which it was set off if that is 0.
+    pub bunched: (i64, u64),
+}
+
+/// A moment in the life of a process. All are counted from 1, over all replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    /// Right before it performs its effect of that number.
+    BeforeEffect(u64),
+    /// Right after it performed its effect of that number, before it learns of the outcome.
+    AfterEffect(u64),
+    /// Right after the record of that number was written, before anything of it was done.
+    AfterRecord(u64),
 }
 
 impl Config {
@@ -262,7 +287,10 @@ impl Config {
             foreign_only: false,
             answer: None,
             mutant: Mutant::None,
-            kill_after_effect: None,
+            kill: None,
+            mute: None,
+            relists: false,
+            bunched: (0, 0),
         }
     }
 
@@ -289,7 +317,10 @@ impl Config {
             foreign_only: false,
             answer: None,
             mutant: Mutant::None,
-            kill_after_effect: None,
+            kill: None,
+            mute: None,
+            relists: false,
+            bunched: (0, 0),
         }
     }
 }

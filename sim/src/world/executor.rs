@@ -7,7 +7,7 @@ mod children;
 mod secrets;
 mod sign;
 
-use super::config::Mutant;
+use super::config::{Kill, Mutant};
 use super::event::{Actor, Event, Order, Wrote};
 use super::project::{self, Identity};
 use super::replica::KeyId;
@@ -89,6 +89,9 @@ impl World {
         }
         let mut job = Job { at, order: order.clone(), seen: Vec::new() };
         self.counts.performed += 1;
+        if self.config.kill == Some(Kill::BeforeEffect(self.counts.performed)) {
+            return self.kill(at);
+        }
         let done = self.carry_out(&mut job);
         if done.is_ok() {
             self.say(at, &order.effect.subject, &order.effect.events);
@@ -100,13 +103,15 @@ impl World {
         };
         self.note(format_args!("r{at} performed {}: {outcome:?}", order.id));
         let life = self.replicas[at].life;
+        let mute = self.config.mute.is_some_and(|mute| order.effect.subject.name.starts_with(mute));
         let lost = self.faulty && self.config.faults.lost_outcome && self.faults.chance(20);
-        if !lost {
+        let number = self.counts.performed;
+        if !lost && !mute {
             let delay = self.latency.between(1, 60);
             let ended = Ended { outcome, seen: job.seen, wrote };
             self.after(delay, Action::Complete { at, life, order, ended: Box::new(ended) });
         }
-        if self.config.kill_after_effect == Some(self.counts.performed) {
+        if self.config.kill == Some(Kill::AfterEffect(number)) {
             self.kill(at);
         }
     }
@@ -245,7 +250,11 @@ impl World {
         key: &ObjectKey<Kind>,
         base: &Base,
     ) -> Result<Arc<Value>, Outcome<Kind>> {
-        let found = self.fetch(job, key)?.ok_or_else(|| stale(key.clone()))?;
+        let found = self.fetch(job, key)?;
+        if found.is_none() && self.config.mutant == Mutant::AssumesPresence {
+            panic!("nobody thought that {key} might be gone");
+        }
+        let found = found.ok_or_else(|| stale(key.clone()))?;
         let Identity { uid, rv, .. } = project::identity(key.kind, &found);
         let blind = self.config.mutant == Mutant::StoresBlindly;
         if blind || (uid == base.uid && rv == base.rv) {

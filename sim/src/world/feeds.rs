@@ -169,6 +169,9 @@ impl World {
             return self.reconnect(at, source);
         }
         let events = self.server.poll_watch(self.now, &mut watch);
+        if self.config.relists && !events.is_empty() {
+            return self.list(at, source);
+        }
         let failed = events.iter().any(|event| event.kind == EventType::Error);
         if failed || watch.ended() {
             let life = self.replicas[at].life;

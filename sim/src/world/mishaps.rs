@@ -89,9 +89,8 @@ impl World {
             self.journals.push(old.pages.clone());
         }
         self.note(format_args!("r{at} starts as process {life}"));
-        let mut replica = Replica::new(&self.program, life, self.config.journal);
+        let mut replica = Replica::new(&self.program, life, &self.config);
         replica.offset = offset;
-        replica.mirrored = self.config.mutant == Mutant::MirrorsClock;
         self.replicas[at] = replica;
         let holder_gone = self.holder.is_none_or(|holder| !self.replicas[holder].alive);
         if self.holder == Some(at) || holder_gone {
@@ -186,6 +185,9 @@ impl World {
     pub(crate) fn sleep(&mut self, at: usize, pause: i64) {
         self.note(format_args!("r{at} sleeps for {pause} ms"));
         let until = self.now + pause;
+        if self.config.mutant == Mutant::WaitsByUptime {
+            self.delay_alarm(at, pause);
+        }
         let replica = &mut self.replicas[at];
         replica.paused_until = until;
         replica.jumped += pause;
@@ -196,6 +198,14 @@ impl World {
         }
         let notice = self.latency.between(1, WATCHFULNESS);
         self.after(pause + notice, Action::NoticeClock { at, life });
+    }
+
+    /// A timer that counts only the time in which the machine runs.
+    fn delay_alarm(&mut self, at: usize, by: i64) {
+        let Some(slot) = self.replicas[at].wake.take() else { return };
+        if let Some(action) = self.queue.remove(&slot) {
+            self.replicas[at].wake = Some(self.put(slot.0 + by, action));
+        }
     }
 
     fn jump_forward(&mut self) {

@@ -172,8 +172,7 @@ impl World {
             config,
         };
         for _ in 0..world.config.replicas.max(1) {
-            let mut replica = Replica::new(&world.program, 1, world.config.journal);
-            replica.mirrored = world.config.mutant == Mutant::MirrorsClock;
+            let replica = Replica::new(&world.program, 1, &world.config);
             world.replicas.push(replica);
         }
         world.set_up();
@@ -196,6 +195,11 @@ impl World {
     /// Whether the run is over.
     pub fn is_over(&self) -> bool {
         self.ended
+    }
+
+    /// When the next thing is to happen; the beginning of time if nothing is.
+    pub(crate) fn next_at(&self) -> i64 {
+        self.queue.first_key_value().map_or(i64::MIN, |((at, _), _)| *at)
     }
 
     /// Does the next thing that is to happen.
@@ -261,9 +265,20 @@ impl World {
 
     pub(crate) fn put(&mut self, at: i64, action: Action) -> (i64, u64) {
         self.tickets += 1;
-        let slot = (at, self.tickets);
+        let slot = self.slot(at);
         self.queue.insert(slot, action);
         slot
+    }
+
+    fn slot(&mut self, at: i64) -> (i64, u64) {
+        match self.config.bunched {
+            (0, _) => (at, self.tickets),
+            (every, 0) => (at.div_euclid(every) * every + every, self.tickets),
+            (every, label) => {
+                let drawn = Rng::new(label ^ self.tickets, "bunched").below(1 << 32) << 32;
+                (at.div_euclid(every) * every + every, drawn | self.tickets)
+            }
+        }
     }
 
     pub(crate) fn after(&mut self, delay: i64, action: Action) {

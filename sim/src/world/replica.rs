@@ -1,7 +1,7 @@
 //! One replica of the operator: an engine, its watches, the keys in its memory, and a driver on
 //! virtual time.
 
-use super::config::Mutant;
+use super::config::{Config as RunConfig, Kill, Mutant};
 use super::event::{Event, Order};
 use super::feeds::Cursor;
 use super::material::SymKey;
@@ -84,8 +84,11 @@ pub struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(program: &Everleaf, life: u64, journal: bool) -> Self {
-        let config = Config::default();
+    pub(super) fn new(program: &Everleaf, life: u64, run: &RunConfig) -> Self {
+        let mut config = Config::default();
+        if run.mutant == Mutant::OneSlot {
+            config.effects_in_flight = 1;
+        }
         let header = Header::new(
             everleaf_engine::Program::plan(program),
             config,
@@ -93,7 +96,7 @@ impl Replica {
         );
         let pages = Pages::default();
         // Writing to memory does not fail.
-        let journal = journal.then(|| Writer::new(pages.clone(), &header).ok()).flatten();
+        let journal = run.journal.then(|| Writer::new(pages.clone(), &header).ok()).flatten();
         Self {
             engine: Engine::new(program.clone(), config),
             life,
@@ -102,7 +105,7 @@ impl Replica {
             offset: 0,
             paused_until: 0,
             jumped: 0,
-            mirrored: false,
+            mirrored: run.mutant == Mutant::MirrorsClock,
             doubts: false,
             keys: BTreeMap::new(),
             acked: BTreeMap::new(),
@@ -153,8 +156,12 @@ impl World {
             let _ = journal.write(&Line::<Everleaf>::Step(Box::new(step)));
         }
         self.counts.inputs += 1;
+        let number = self.counts.inputs;
         self.drain(at);
         self.set_alarm(at);
+        if self.config.kill == Some(Kill::AfterRecord(number)) {
+            self.kill(at);
+        }
     }
 
     fn drain(&mut self, at: usize) {
@@ -222,7 +229,7 @@ impl World {
         };
         replica.key_rv += 1;
         let delta = match (&key, old) {
-            (Some(key), _) => replica.key_applied(id, key),
+            (Some(key), _) => replica.key_applied(id, key, false),
             (None, Some(old)) => {
                 let uid = key_uid(&old);
                 Delta::Deleted { feed: feed::KEYS, key: key_object(id), uid }
@@ -245,7 +252,7 @@ impl World {
         replica.key_rv += 1;
         let rv = replica.key_rv;
         let all: Vec<_> =
-            replica.keys.iter().map(|(id, key)| replica.key_applied(id, key)).collect();
+            replica.keys.iter().map(|(id, key)| replica.key_applied(id, key, false)).collect();
         replica.listed[usize::from(feed::KEYS)] = true;
         self.input(at, Input::Observed(Delta::ListBegin { feed: feed::KEYS }));
         for delta in all {
@@ -259,7 +266,7 @@ impl World {
         let replica = &self.replicas[at];
         let id = (key.namespace.clone(), key.name.clone());
         match replica.keys.get(&id) {
-            Some(found) => replica.key_applied(&id, found),
+            Some(found) => replica.key_applied(&id, found, true),
             None => Delta::Absent { key: key.clone() },
         }
     }
@@ -271,13 +278,13 @@ impl Replica {
         self.key_rv
     }
 
-    fn key_applied(&self, id: &KeyId, key: &SymKey) -> Delta<Kind, Facts> {
+    fn key_applied(&self, id: &KeyId, key: &SymKey, live: bool) -> Delta<Kind, Facts> {
         Delta::Applied {
             feed: feed::KEYS,
             key: key_object(id),
             uid: key_uid(key),
             rv: self.key_rv,
-            live: true,
+            live,
             facts: Facts::Key(key.facts()),
         }
     }

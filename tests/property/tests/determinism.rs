@@ -1,10 +1,12 @@
 //! The same seed gives the same bytes; and what must not matter does not.
 
+mod common;
+
+use common::outcome;
 use everleaf_nodes::facts::Kind;
 use everleaf_sim::invariants::Simulation;
 use everleaf_sim::world::World;
 use everleaf_sim::world::config::{Config, DAY, Faults, HOUR};
-use serde_json::{Value, json};
 
 fn run(config: Config) -> World {
     Simulation::new(config).run().unwrap_or_else(|failure| panic!("{failure}"))
@@ -19,30 +21,12 @@ fn bytes(world: &World) -> (String, Vec<Vec<u8>>) {
     (objects.join("\n"), pages.collect())
 }
 
-/// What the cluster comes to, without what may differ: versions, times, keys, attempts.
-fn outcome(world: &World) -> Vec<Value> {
-    let certificates = world.all(Kind::Certificate);
-    let one = |certificate: &std::sync::Arc<Value>| {
-        let metadata = &certificate["metadata"];
-        let conditions = certificate["status"]["conditions"].as_array();
-        let conditions: Vec<Value> = conditions
-            .into_iter()
-            .flatten()
-            .map(|c| json!([c["type"], c["status"], c["reason"], c["observedGeneration"]]))
-            .collect();
-        let namespace = metadata["namespace"].as_str().unwrap_or_default();
-        let secret = certificate["spec"]["secretName"].as_str().unwrap_or_default();
-        let stored = world.server.peek("secrets", namespace, secret);
-        let annotations = stored.map(|secret| secret["metadata"]["annotations"].clone());
-        json!({ "name": metadata["name"], "conditions": conditions,
-            "revision": certificate["status"]["revision"],
-            "failed": certificate["status"]["failedIssuanceAttempts"],
-            "annotations": annotations })
-    };
-    let mut out: Vec<Value> = certificates.iter().map(one).collect();
-    out.push(json!({ "requests": world.all(Kind::CertificateRequest).len(),
-        "secrets": world.all(Kind::Secret).len() }));
-    out
+fn to_end(mut world: World) -> World {
+    while !world.is_over() {
+        world.step();
+        world.forget_events();
+    }
+    world
 }
 
 #[test]
@@ -55,14 +39,6 @@ fn the_same_seed_gives_the_same_bytes() {
         assert!(bytes(&one) == bytes(&two), "seed {seed} gave two runs");
         assert!(one.log == two.log, "seed {seed} gave two logs");
     }
-}
-
-fn to_end(mut world: World) -> World {
-    while !world.is_over() {
-        world.step();
-        world.forget_events();
-    }
-    world
 }
 
 /// A cluster of a few certificates that nobody touches.
@@ -89,7 +65,33 @@ fn relists_drops_and_repeats_of_watches_change_nothing_final() {
 }
 
 #[test]
-fn another_order_of_simultaneous_news_changes_nothing_final() {
+fn lists_instead_of_events_change_nothing_final() {
+    for seed in 0..4 {
+        for approve in [true, false] {
+            let config = Config { approve, ..untouched(seed) };
+            let plain = outcome(&run(config.clone()));
+            let listed = run(Config { relists: true, ..config });
+            assert_eq!(outcome(&listed), plain, "seed {seed}, approve {approve}");
+        }
+    }
+}
+
+#[test]
+fn another_order_of_what_falls_on_one_instant_changes_nothing_final() {
+    // Half a second each: by then whatever one thing sets off falls on one instant.
+    const EVERY: i64 = 500;
+    for seed in 0..3 {
+        let config = Config { bunched: (EVERY, 0), ..untouched(seed) };
+        let plain = outcome(&run(config.clone()));
+        for order in 1..5 {
+            let other = run(Config { bunched: (EVERY, order), ..config.clone() });
+            assert_eq!(outcome(&other), plain, "seed {seed}, order {order}");
+        }
+    }
+}
+
+#[test]
+fn other_latencies_change_nothing_final() {
     // Latencies are drawn from the seed; users and issuers are the same in both runs.
     let config = untouched(5);
     let plain = outcome(&run(config.clone()));
@@ -98,27 +100,5 @@ fn another_order_of_simultaneous_news_changes_nothing_final() {
         world.redraw_latencies(shuffle);
         let world = Simulation::of(world).run().unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!(outcome(&world), plain, "shuffle {shuffle}");
-    }
-}
-
-#[test]
-fn a_crash_at_any_effect_boundary_changes_nothing_final() {
-    let config = Config { certificates: 3, ..untouched(6) };
-    let plain = run(config.clone());
-    let wanted = outcome(&plain);
-    for effect in 1..=plain.counts.performed {
-        let cut = run(Config { kill_after_effect: Some(effect), ..config.clone() });
-        assert_eq!(outcome(&cut), wanted, "killed after effect {effect}");
-    }
-}
-
-#[test]
-fn a_crash_at_any_effect_boundary_where_others_approve_changes_nothing_final() {
-    let config = Config { certificates: 3, approve: false, ..untouched(7) };
-    let plain = run(config.clone());
-    let wanted = outcome(&plain);
-    for effect in 1..=plain.counts.performed {
-        let cut = run(Config { kill_after_effect: Some(effect), ..config.clone() });
-        assert_eq!(outcome(&cut), wanted, "killed after effect {effect}");
     }
 }

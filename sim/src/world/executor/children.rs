@@ -43,7 +43,7 @@ impl World {
         if !new.wish.usages.is_empty() {
             spec["usages"] = json!(new.wish.usages);
         }
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "cert-manager.io/v1", "kind": "CertificateRequest",
             "metadata": {
                 "name": *new.name, "namespace": job.namespace(),
@@ -52,6 +52,9 @@ impl World {
             },
             "spec": spec,
         });
+        if self.config.mutant == Mutant::AddsFinalizer {
+            object["metadata"]["finalizers"] = json!(["everleaf.dev/clean-up"]);
+        }
         let target = ObjectKey::new(Kind::CertificateRequest, job.namespace(), new.name.clone());
         let resource = "certificaterequests.cert-manager.io";
         let request = Request::create(resource, job.namespace(), object.clone());
