@@ -27,6 +27,16 @@ pub struct Options {
     pub minimum_backoff_ms: Option<i64>,
     /// The longest such back-off; the plan's if none is given.
     pub maximum_backoff_ms: Option<i64>,
+    /// The operator's own namespace, where budgets are kept.
+    pub operator_namespace: Arc<str>,
+    /// The most Challenges that are worked on at once; at least 1.
+    pub max_concurrent_challenges: u32,
+    /// The most of them of one issuer and namespace; at least 1.
+    pub max_concurrent_challenges_per_issuer: u32,
+    /// Whether solvers of Issuers may use credentials of their surroundings.
+    pub issuer_ambient_credentials: bool,
+    /// Whether solvers of ClusterIssuers may.
+    pub cluster_issuer_ambient_credentials: bool,
 }
 
 impl Default for Options {
@@ -42,6 +52,11 @@ impl Default for Options {
             default_issuer_group: "cert-manager.io".into(),
             minimum_backoff_ms: None,
             maximum_backoff_ms: None,
+            operator_namespace: "cert-manager".into(),
+            max_concurrent_challenges: 1000,
+            max_concurrent_challenges_per_issuer: 250,
+            issuer_ambient_credentials: false,
+            cluster_issuer_ambient_credentials: true,
         }
     }
 }

@@ -1,8 +1,12 @@
 //! The `request` machine: from a CertificateRequest to its answer.
 
-use crate::effect::{Base, Do, Effect, Event, KeyPlace, Sign, SignWith};
+mod ordering;
+
+use crate::acme::notes;
+use crate::effect::{Acme, Base, Do, Effect, Event, KeyPlace, Sign, SignWith, Strings};
 use crate::facts::{
-    Condition, Content, IssuerFacts, Kind, Parsed, RequestFacts, SecretFacts, Signer, condition,
+    Class, Condition, Content, FailureNote, IssuerFacts, Kind, Parsed, RequestFacts, SecretFacts,
+    Signer, condition,
 };
 use crate::issuer::{resource_namespace, signing_pair};
 use crate::plan::request as plan;
@@ -10,13 +14,35 @@ use crate::program::{Everleaf, Sight, issuer_key, start};
 use crate::status::{Patch, Wanted, remove, set, to_json};
 use everleaf_engine::world::Object;
 use everleaf_engine::{FailureClass, Look, ObjectKey, Start, Timestamp};
+use ordering::{OrderSight, orders_of};
 use plan::{State, Step};
 use serde_json::{Value, json};
 
 /// Why a request waits, or why it failed for good.
 enum Holdup {
     Pending(String),
-    Failed(String),
+    Failed(Unmet),
+}
+
+/// Why a request failed for good.
+struct Unmet {
+    message: String,
+    /// The class, where it is told to the Certificate by an annotation.
+    note: Option<FailureNote>,
+}
+
+impl Unmet {
+    /// Something that a person has to mend, told by an annotation.
+    fn by_a_person(message: String) -> Self {
+        let note = FailureNote { class: Class::User, not_before: None };
+        Self { message, note: Some(note) }
+    }
+}
+
+impl From<String> for Unmet {
+    fn from(message: String) -> Self {
+        Self { message, note: None }
+    }
 }
 
 /// Everything that decides on one CertificateRequest.
@@ -30,6 +56,8 @@ pub(crate) struct Case<'a> {
     secret: Option<(ObjectKey<Kind>, Option<&'a Object<crate::Facts>>)>,
     /// Whether the process holds the request's own key.
     holds_key: bool,
+    /// Its Orders.
+    orders: Vec<OrderSight<'a>>,
 }
 
 impl<'a> Case<'a> {
@@ -41,8 +69,16 @@ impl<'a> Case<'a> {
         let issuer_key = issuer_key(&view.key.namespace, &request.issuer);
         let issuer = issuer_key.as_ref().and_then(|key| view.get(key));
         let issuer = issuer.and_then(|object| object.facts.issuer());
-        let mut case =
-            Self { program, view, request, issuer, issuer_key, secret: None, holds_key: false };
+        let mut case = Self {
+            program,
+            view,
+            request,
+            issuer,
+            issuer_key,
+            secret: None,
+            holds_key: false,
+            orders: orders_of(view),
+        };
         case.holds_key = case.finds_key_in_memory();
         case.secret = case.find_secret();
         case
@@ -71,7 +107,9 @@ impl<'a> Case<'a> {
                 let name = self.request.key_secret.clone()?;
                 ObjectKey::new(Kind::Secret, self.view.key.namespace.clone(), name)
             }
-            Signer::SelfSigned { .. } | Signer::Other(_) | Signer::None => return None,
+            Signer::SelfSigned { .. } | Signer::Acme(_) | Signer::Other(_) | Signer::None => {
+                return None;
+            }
         };
         let object = self.view.get(&key);
         Some((key, object))
@@ -111,7 +149,7 @@ impl<'a> Case<'a> {
             return pending("Referenced issuer does not have a Ready status condition".to_owned());
         }
         if let Parsed::Broken(why) = &self.request.csr {
-            return Some(Holdup::Failed(format!("spec.request cannot be read: {why}")));
+            return Some(Holdup::Failed(format!("spec.request cannot be read: {why}").into()));
         }
         match &issuer.signer {
             Signer::Ca { secret, .. } => {
@@ -119,6 +157,7 @@ impl<'a> Case<'a> {
                 pair.err().map(|unsound| Holdup::Pending(unsound.into_message()))
             }
             Signer::SelfSigned { .. } => self.self_signed_holdup(),
+            Signer::Acme(acme) => self.order_holdup(acme),
             Signer::Other(_) | Signer::None => pending("The issuer has no type".to_owned()),
         }
     }
@@ -130,7 +169,7 @@ impl<'a> Case<'a> {
         let Some(name) = &self.request.key_secret else {
             let message = "Annotation \"cert-manager.io/private-key-secret-name\" missing or \
                            reference empty: it has to name the Secret with the request's key";
-            return Some(Holdup::Failed(message.to_owned()));
+            return Some(Holdup::Failed(message.to_owned().into()));
         };
         let Some(secret) = self.secret_facts() else {
             return Some(Holdup::Pending(format!("Referenced secret {name:?} not found")));
@@ -145,7 +184,7 @@ impl<'a> Case<'a> {
         let asked = self.request.csr.good().map(|csr| &csr.fingerprint);
         (asked != Some(&key.fingerprint)).then(|| {
             let message = format!("The key in secret {name:?} is not the request's");
-            Holdup::Failed(message)
+            Holdup::Failed(message.into())
         })
     }
 
@@ -153,10 +192,19 @@ impl<'a> Case<'a> {
     fn sign_failure(&self) -> Option<Holdup> {
         let failure = self.view.failure(Step::Sign as usize)?;
         match failure.class {
-            FailureClass::Rejected => Some(Holdup::Failed(failure.message.clone())),
+            FailureClass::Rejected => Some(Holdup::Failed(failure.message.clone().into())),
             FailureClass::Conflict => None,
             _ => Some(Holdup::Pending(failure.message.clone())),
         }
+    }
+
+    /// What the status has to tell of what holds the request up.
+    fn news(&self) -> Option<Holdup> {
+        if self.is_delivered() {
+            return None;
+        }
+        let held_up = self.holdup().or_else(|| self.sign_failure());
+        held_up.or_else(|| self.order_progress().map(Holdup::Pending))
     }
 
     fn desired(&self) -> (Vec<Condition>, Option<Timestamp>) {
@@ -178,16 +226,16 @@ impl<'a> Case<'a> {
         if !self.is_approved() {
             return (conditions, failure);
         }
-        match self.holdup().or_else(|| self.sign_failure()) {
+        match self.news() {
             None => {}
             Some(Holdup::Pending(_)) if self.is_quiet() => {}
             Some(Holdup::Pending(message)) => {
                 self.approve(&mut conditions);
                 set(&mut conditions, ready("Pending", message), now);
             }
-            Some(Holdup::Failed(message)) => {
+            Some(Holdup::Failed(unmet)) => {
                 self.approve(&mut conditions);
-                set(&mut conditions, ready("Failed", message), now);
+                set(&mut conditions, ready("Failed", unmet.message), now);
                 failure = failure.or(Some(now));
             }
         }
@@ -234,18 +282,48 @@ impl<'a> Case<'a> {
         patch.into_text()
     }
 
+    /// What is written to the request's annotations before its status: the failure's class.
+    fn status_notes(&self) -> Strings {
+        let (conditions, _) = self.desired();
+        let failed = condition(&conditions, "Ready").is_some_and(|r| *r.reason == *"Failed");
+        let Some(Holdup::Failed(Unmet { note: Some(note), .. })) = self.news().filter(|_| failed)
+        else {
+            return Strings::new();
+        };
+        let text = notes::failure_text(&note, &self.view.object.uid);
+        [(everleaf_api::names::everleaf::FAILURE.into(), text.into())].into()
+    }
+
+    fn status_action(&self) -> Option<Do> {
+        let patch = self.status_patch()?.into();
+        let annotations = self.status_notes();
+        if annotations.is_empty() {
+            return Some(Do::PatchStatus { patch });
+        }
+        Some(Do::Settle { annotations, patch })
+    }
+
     fn status_events(&self) -> Vec<Event> {
         let (conditions, _) = self.desired();
         let told = self.condition("Ready");
         let is = condition(&conditions, "Ready").filter(|is| Some(*is) != told);
         let event = is.and_then(|ready| match &*ready.reason {
-            "Failed" => Some(Event::warning("SigningError", ready.message.clone())),
+            "Failed" => Some(Event::warning(self.failed_reason(), ready.message.clone())),
             "Pending" if told.is_none_or(|told| *told.reason != *"Pending") => {
                 Some(Event::normal(self.pending_reason(), ready.message.clone()))
             }
             _ => None,
         });
         event.into_iter().collect()
+    }
+
+    /// cert-manager's Event reason for a request that failed.
+    fn failed_reason(&self) -> &'static str {
+        match (self.acme(), self.order()) {
+            (None, _) => "SigningError",
+            (Some(_), None) => "InvalidOrder",
+            (Some(_), Some(_)) => "OrderFailed",
+        }
     }
 
     /// cert-manager's Event reason for what holds a request up.
@@ -255,6 +333,7 @@ impl<'a> Case<'a> {
             Some(Signer::None) => "IssuerTypeMissing",
             Some(_) if self.issuer.is_some_and(|i| !is_ready(i)) => "IssuerNotReady",
             Some(Signer::SelfSigned { .. }) => "MissingSecret",
+            Some(Signer::Acme(_)) => "OrderPending",
             Some(_) => "SecretMissing",
         }
     }
@@ -270,8 +349,7 @@ impl<'a> Case<'a> {
                 one(Step::ReadSecret, (Do::ReadSecret { secret }, Vec::new()))
             }
             State::Reporting => {
-                let Some(patch) = self.status_patch() else { return Vec::new() };
-                let action = Do::PatchStatus { patch: patch.into() };
+                let Some(action) = self.status_action() else { return Vec::new() };
                 one(Step::WriteStatus, (action, self.status_events()))
             }
             State::Approving => {
@@ -289,7 +367,21 @@ impl<'a> Case<'a> {
                 }
                 None => Vec::new(),
             },
+            State::Ordering => {
+                let Some(order) = self.new_order() else { return Vec::new() };
+                let message =
+                    format!("Created Order resource {}/{}", self.view.key.namespace, order.name);
+                let action = Do::Acme(Acme::CreateOrder(Box::new(order)));
+                one(Step::CreateOrder, (action, vec![Event::normal("OrderCreated", message)]))
+            }
+            State::Taking => {
+                let Some(take) = self.take() else { return Vec::new() };
+                let message = "Certificate fetched from issuer successfully";
+                let event = Event::normal("CertificateIssued", message);
+                one(Step::Take, (Do::Acme(take), vec![event]))
+            }
             State::Retiring
+            | State::Following
             | State::Settled
             | State::Invalid
             | State::Denied
@@ -303,7 +395,7 @@ impl<'a> Case<'a> {
         let (crl, ocsp, urls) = match &self.issuer?.signer {
             Signer::Ca { crl, ocsp, urls, .. } => (crl.clone(), ocsp.clone(), urls.clone()),
             Signer::SelfSigned { crl } => (crl.clone(), Vec::new(), Vec::new()),
-            Signer::Other(_) | Signer::None => return None,
+            Signer::Acme(_) | Signer::Other(_) | Signer::None => return None,
         };
         let default = self.program.settings.request.default_duration;
         let mut conditions = self.request.conditions.clone();
@@ -387,6 +479,18 @@ impl plan::Facts for Case<'_> {
 
     fn served(&self) -> bool {
         self.holdup().is_none()
+    }
+
+    fn orderly(&self) -> bool {
+        self.acme().is_some()
+    }
+
+    fn ordered(&self) -> bool {
+        self.acme().is_some() && self.order().is_some()
+    }
+
+    fn delivered(&self) -> bool {
+        self.is_delivered()
     }
 
     fn quiet_until(&self) -> Option<Timestamp> {
