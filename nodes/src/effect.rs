@@ -1,5 +1,9 @@
 //! What machines ask for, as data. Ports perform it and report.
 
+mod acme;
+
+pub use acme::*;
+
 use crate::facts::{Fingerprint, IssuerRef, KeyKind, KeyWish, Kind, Wish};
 use everleaf_engine::{ObjectKey, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
@@ -176,6 +180,13 @@ pub enum Do {
         /// A JSON merge patch (RFC 7396) of the object, without resourceVersion.
         patch: Arc<str>,
     },
+    /// Write annotations of ours on the object, then patch its status.
+    Settle {
+        /// The annotations.
+        annotations: Strings,
+        /// A JSON merge patch (RFC 7396) of the object's status, without resourceVersion.
+        patch: Arc<str>,
+    },
     /// Delete an object with UID and resourceVersion as preconditions.
     Delete {
         /// Which.
@@ -207,6 +218,8 @@ pub enum Do {
     Store(Box<Store>),
     /// Sign a CertificateRequest.
     Sign(Box<Sign>),
+    /// Something of ACME.
+    Acme(Acme),
     /// Nothing but the Events.
     Say,
     /// Create a Certificate.

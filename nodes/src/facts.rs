@@ -1,6 +1,10 @@
 //! What decisions read of each object: names, digests, times and conditions; never key material,
 //! never certificates.
 
+mod acme;
+
+pub use acme::*;
+
 use everleaf_engine::{Digest, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +27,12 @@ pub enum Kind {
     Ingress,
     /// A private key that this process holds in memory, named by its Certificate's UID.
     Key,
+    /// `acme.cert-manager.io/v1` Order.
+    Order,
+    /// `acme.cert-manager.io/v1` Challenge.
+    Challenge,
+    /// `v1` ConfigMap; only those of ours that hold budgets.
+    ConfigMap,
 }
 
 impl Kind {
@@ -36,6 +46,9 @@ impl Kind {
             Self::Secret => "Secret",
             Self::Ingress => "Ingress",
             Self::Key => "Key",
+            Self::Order => "Order",
+            Self::Challenge => "Challenge",
+            Self::ConfigMap => "ConfigMap",
         }
     }
 
@@ -45,7 +58,7 @@ impl Kind {
     }
 
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Certificate,
         Self::CertificateRequest,
         Self::Issuer,
@@ -53,6 +66,9 @@ impl Kind {
         Self::Secret,
         Self::Ingress,
         Self::Key,
+        Self::Order,
+        Self::Challenge,
+        Self::ConfigMap,
     ];
 }
 
@@ -72,6 +88,12 @@ pub enum Facts {
     Ingress(Box<IngressFacts>),
     /// Of a private key in memory.
     Key(KeyFacts),
+    /// Of an Order.
+    Order(Box<OrderFacts>),
+    /// Of a Challenge.
+    Challenge(Box<ChallengeFacts>),
+    /// Of a ConfigMap that holds budgets.
+    Budget(BudgetFacts),
 }
 
 impl Facts {
@@ -103,6 +125,21 @@ impl Facts {
     /// The key's facts, if they are such.
     pub fn key(&self) -> Option<&KeyFacts> {
         if let Self::Key(facts) = self { Some(facts) } else { None }
+    }
+
+    /// The Order's facts, if they are such.
+    pub fn order(&self) -> Option<&OrderFacts> {
+        if let Self::Order(facts) = self { Some(facts) } else { None }
+    }
+
+    /// The Challenge's facts, if they are such.
+    pub fn challenge(&self) -> Option<&ChallengeFacts> {
+        if let Self::Challenge(facts) = self { Some(facts) } else { None }
+    }
+
+    /// The budgets, if they are such.
+    pub fn budget(&self) -> Option<&BudgetFacts> {
+        if let Self::Budget(facts) = self { Some(facts) } else { None }
     }
 }
 
@@ -338,6 +375,8 @@ pub struct CertificateStatus {
     pub renewal: Option<Timestamp>,
     /// The revision that the Secret holds.
     pub revision: Option<i64>,
+    /// The suggested renewal window.
+    pub ari: AriStatus,
 }
 
 /// Something about an object that a person has to mend.
@@ -387,6 +426,9 @@ pub struct CertificateFacts {
     /// does not make.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub temporary: bool,
+    /// The class of the last failure, where our annotation tells it: it outlives the request.
+    #[serde(default)]
+    pub failure_note: Option<FailureNote>,
     /// The status.
     pub status: CertificateStatus,
 }
@@ -552,10 +594,16 @@ pub struct RequestFacts {
     /// What breaks the API's rules, which an admission webhook would have refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+    /// The class of the failure, where our annotation tells it.
+    #[serde(default)]
+    pub failure_note: Option<FailureNote>,
+    /// Whether it renews a certificate of the same names by the same issuer; our annotation.
+    #[serde(default)]
+    pub renews: bool,
 }
 
 /// What an issuer signs with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Signer {
     /// A key pair in a Secret.
@@ -574,6 +622,8 @@ pub enum Signer {
         /// Where to find revocation lists.
         crl: Vec<Arc<str>>,
     },
+    /// An account at an ACME CA.
+    Acme(Box<AcmeFacts>),
     /// Something that this build cannot sign with yet; its name in the spec.
     Other(Arc<str>),
     /// Nothing, or more than one thing.
@@ -594,6 +644,9 @@ pub struct IssuerFacts {
     pub problems: Vec<Problem>,
     /// Every condition, verbatim.
     pub conditions: Vec<Condition>,
+    /// The ACME account, and what is remembered of it.
+    #[serde(default)]
+    pub account: AccountMemory,
 }
 
 /// What decisions read of an Ingress.

@@ -1,7 +1,9 @@
 //! The `issuer` and `clusterissuer` machines: whether an issuer can sign, and why not. Their
 //! plans are alike, so one [`Case`] serves both.
 
-use crate::effect::{Do, Effect, Event, rfc3339};
+mod account;
+
+use crate::effect::{Acme, Do, Effect, Event, rfc3339};
 use crate::facts::{Condition, Content, IssuerFacts, Kind, Leaf, Parsed, SecretFacts, Signer};
 use crate::plan::{clusterissuer as cluster_plan, issuer as plan};
 use crate::program::{Everleaf, Sight, start};
@@ -82,8 +84,25 @@ pub(crate) fn signing_pair<'a>(
     Ok(leaf)
 }
 
+/// What was found of an issuer.
+enum Verdict {
+    /// It can sign: the condition's reason and message.
+    Sound(&'static str, &'static str),
+    /// It cannot.
+    Unsound(Unsound),
+    /// Its ACME account has to be seen to first; there is nothing to say yet.
+    Unregistered,
+}
+
+impl From<Unsound> for Verdict {
+    fn from(unsound: Unsound) -> Self {
+        Self::Unsound(unsound)
+    }
+}
+
 /// Everything that decides on one issuer.
 pub(crate) struct Case<'a> {
+    program: &'a Everleaf,
     view: &'a Sight<'a>,
     issuer: &'a IssuerFacts,
     secret_key: Option<ObjectKey<Kind>>,
@@ -97,11 +116,11 @@ impl<'a> Case<'a> {
                 let namespace = resource_namespace(program, view.key);
                 Some(ObjectKey::new(Kind::Secret, namespace, secret.clone()))
             }
-            Signer::SelfSigned { .. } | Signer::Other(_) | Signer::None => None,
+            Signer::SelfSigned { .. } | Signer::Acme(_) | Signer::Other(_) | Signer::None => None,
         };
         let secret = secret_key.as_ref().and_then(|key| view.get(key));
         let secret = secret.and_then(|object| object.facts.secret());
-        Self { view, issuer, secret_key, secret }
+        Self { program, view, issuer, secret_key, secret }
     }
 
     pub(crate) fn look(&self) -> Look {
@@ -128,7 +147,12 @@ impl<'a> Case<'a> {
                 let action = Do::PatchStatus { patch: patch.into() };
                 one(Step::WriteStatus, (action, self.events()))
             }
-            State::Retiring | State::Ready | State::Unverified => Vec::new(),
+            State::Registering => {
+                let Some(register) = self.register() else { return Vec::new() };
+                let action = Do::Acme(Acme::Register(Box::new(register)));
+                one(Step::Register, (action, Vec::new()))
+            }
+            State::Retiring | State::Ready | State::Resting | State::Unverified => Vec::new(),
         }
     }
 
@@ -146,42 +170,51 @@ impl<'a> Case<'a> {
         self.view.failure(Step::ReadSecret as usize)
     }
 
-    fn verdict(&self) -> Result<(&'static str, &'static str), Unsound> {
+    fn verdict(&self) -> Verdict {
         if let [problem, ..] = self.issuer.problems.as_slice() {
             let message = format!("{}: {}", problem.path, problem.message);
-            return Err(Unsound { reason: "InvalidSpec", message });
+            return Unsound { reason: "InvalidSpec", message }.into();
         }
+        let unsound = |reason, message| Verdict::Unsound(Unsound { reason, message });
         if let Some(failure) = self.read_failure().filter(|_| self.is_unread()) {
             let message = format!("Error getting keypair for CA issuer: {}", failure.message);
-            return Err(Unsound { reason: "ErrGetKeyPair", message });
+            return unsound("ErrGetKeyPair", message);
         }
         match &self.issuer.signer {
-            Signer::Ca { secret, .. } => signing_pair(secret, self.secret, self.view.now)
-                .map(|_| ("KeyPairVerified", "Signing CA verified")),
-            Signer::SelfSigned { .. } => Ok(("IsReady", "")),
-            Signer::Other(kind) => Err(Unsound {
-                reason: "NotSupported",
-                message: format!("spec.{kind}: this build cannot sign with such an issuer yet"),
-            }),
-            Signer::None => Err(Unsound {
-                reason: "InvalidSpec",
-                message: "spec: name exactly one of acme, ca, selfSigned, vault, venafi".to_owned(),
-            }),
+            Signer::Ca { secret, .. } => match signing_pair(secret, self.secret, self.view.now) {
+                Ok(_) => Verdict::Sound("KeyPairVerified", "Signing CA verified"),
+                Err(unsound) => unsound.into(),
+            },
+            Signer::SelfSigned { .. } => Verdict::Sound("IsReady", ""),
+            Signer::Acme(acme) => self.account_verdict(acme),
+            Signer::Other(kind) => {
+                let message =
+                    format!("spec.{kind}: this build cannot sign with such an issuer yet");
+                unsound("NotSupported", message)
+            }
+            Signer::None => {
+                let message = "spec: name exactly one of acme, ca, selfSigned, vault, venafi";
+                unsound("InvalidSpec", message.to_owned())
+            }
         }
     }
 
-    fn wanted_ready(&self) -> Wanted {
-        let generation = Some(self.issuer.generation);
+    /// The Ready condition as it should be; `None` if there is nothing to say yet.
+    fn wanted_ready(&self) -> Option<Wanted> {
         let (status, reason, message) = match self.verdict() {
-            Ok((reason, message)) => ("True", reason, message.to_owned()),
-            Err(unsound) => ("False", unsound.reason, unsound.message),
+            Verdict::Sound(reason, message) => ("True", reason, message.to_owned()),
+            Verdict::Unsound(unsound) => ("False", unsound.reason, unsound.message),
+            Verdict::Unregistered => return None,
         };
-        Wanted { kind: "Ready", status, reason: reason.to_owned(), message, generation }
+        let generation = Some(self.issuer.generation);
+        Some(Wanted { kind: "Ready", status, reason: reason.to_owned(), message, generation })
     }
 
     fn desired_conditions(&self) -> Vec<Condition> {
         let mut conditions = self.issuer.conditions.clone();
-        set(&mut conditions, self.wanted_ready(), self.view.now);
+        if let Some(wanted) = self.wanted_ready() {
+            set(&mut conditions, wanted, self.view.now);
+        }
         conditions
     }
 
@@ -192,7 +225,9 @@ impl<'a> Case<'a> {
     }
 
     fn events(&self) -> Vec<Event> {
-        let Wanted { status, reason, message, .. } = self.wanted_ready();
+        let Some(Wanted { status, reason, message, .. }) = self.wanted_ready() else {
+            return Vec::new();
+        };
         let before = crate::facts::condition(&self.issuer.conditions, "Ready");
         let same = before.is_some_and(|before| *before.reason == *reason);
         let event = match status {
@@ -221,7 +256,19 @@ macro_rules! issuer_facts {
             }
 
             fn sound(&self) -> bool {
-                self.verdict().is_ok()
+                matches!(self.verdict(), Verdict::Sound(..))
+            }
+
+            fn unregistered(&self) -> bool {
+                self.is_unregistered()
+            }
+
+            fn failed(&self) -> bool {
+                self.failed_registration().is_some()
+            }
+
+            fn not_before(&self) -> Option<Timestamp> {
+                Case::not_before(self)
             }
 
             fn expires_at(&self) -> Option<Timestamp> {

@@ -5,11 +5,15 @@
 //! [`View`](everleaf_engine::View) of the world, and builds the effects that its states list.
 //! All of it is pure: no clock, no randomness, no I/O, no Kubernetes client.
 
+pub mod acme;
+pub mod budget;
 pub mod certificate;
+pub(crate) mod challenge;
 pub mod effect;
 pub mod facts;
 pub mod issuer;
 mod options;
+pub(crate) mod order;
 mod program;
 pub mod project;
 pub mod request;

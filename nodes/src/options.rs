@@ -28,6 +28,18 @@ pub struct Options {
     pub minimum_backoff_ms: Option<i64>,
     /// The longest such back-off; the plan's if none is given.
     pub maximum_backoff_ms: Option<i64>,
+    /// The pause between two looks at a Challenge; the plan's ladder if none is given.
+    pub check_retry_ms: Option<i64>,
+    /// The operator's own namespace, where budgets are kept.
+    pub operator_namespace: Arc<str>,
+    /// The most Challenges that are worked on at once; at least 1.
+    pub max_concurrent_challenges: u32,
+    /// The most of them of one issuer and namespace; at least 1.
+    pub max_concurrent_challenges_per_issuer: u32,
+    /// Whether solvers of Issuers may use credentials of their surroundings.
+    pub issuer_ambient_credentials: bool,
+    /// Whether solvers of ClusterIssuers may.
+    pub cluster_issuer_ambient_credentials: bool,
     /// What runs at all.
     pub runs: Switches,
 }
@@ -45,6 +57,10 @@ pub struct Switches {
     pub issuers: bool,
     /// The machine of ClusterIssuers.
     pub cluster_issuers: bool,
+    /// The machine of Orders.
+    pub orders: bool,
+    /// The machine of Challenges.
+    pub challenges: bool,
     /// Answering requests to issuers of type `ca`.
     pub ca: bool,
     /// Answering requests to issuers of type `selfSigned`.
@@ -64,6 +80,8 @@ impl Default for Switches {
             ingress_shim: true,
             issuers: true,
             cluster_issuers: true,
+            orders: true,
+            challenges: true,
             ca: true,
             self_signed: true,
             acme: true,
@@ -81,7 +99,9 @@ impl Switches {
             Kind::Ingress => self.ingress_shim,
             Kind::Issuer => self.issuers,
             Kind::ClusterIssuer => self.cluster_issuers,
-            Kind::CertificateRequest | Kind::Secret | Kind::Key => true,
+            Kind::Order => self.orders,
+            Kind::Challenge => self.challenges,
+            Kind::CertificateRequest | Kind::Secret | Kind::Key | Kind::ConfigMap => true,
         }
     }
 
@@ -91,7 +111,7 @@ impl Switches {
         match signer {
             Some(Signer::Ca { .. }) => self.ca,
             Some(Signer::SelfSigned { .. }) => self.self_signed,
-            Some(Signer::Other(name)) if **name == *"acme" => self.acme,
+            Some(Signer::Acme(_)) => self.acme,
             Some(Signer::Other(name)) if **name == *"vault" => self.vault,
             Some(Signer::Other(name)) if **name == *"venafi" => self.venafi,
             Some(Signer::Other(_) | Signer::None) | None => {
@@ -114,7 +134,13 @@ impl Default for Options {
             default_issuer_group: "cert-manager.io".into(),
             minimum_backoff_ms: None,
             maximum_backoff_ms: None,
+            check_retry_ms: None,
             runs: Switches::default(),
+            operator_namespace: "cert-manager".into(),
+            max_concurrent_challenges: 1000,
+            max_concurrent_challenges_per_issuer: 250,
+            issuer_ambient_credentials: false,
+            cluster_issuer_ambient_credentials: true,
         }
     }
 }

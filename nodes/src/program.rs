@@ -5,8 +5,8 @@ use crate::effect::{Base, Do, Effect, Event};
 use crate::facts::{Facts, IssuerRef, Kind};
 use crate::options::Options;
 use crate::plan;
-use crate::{issuer, request, shim};
-use everleaf_engine::{Feed, Look, ObjectKey, Program, Start, Tag, Timestamp, Uid, View};
+use crate::{challenge, issuer, order, request, shim};
+use everleaf_engine::{Digest, Feed, Look, ObjectKey, Program, Start, Tag, Timestamp, Uid, View};
 use everleaf_graph::{Machine, Plan};
 use std::sync::Arc;
 
@@ -30,8 +30,14 @@ pub mod feed {
     pub const INGRESSES: u8 = 6;
     /// Private keys in the memory of this process.
     pub const KEYS: u8 = 7;
+    /// Orders.
+    pub const ORDERS: u8 = 8;
+    /// Challenges.
+    pub const CHALLENGES: u8 = 9;
+    /// ConfigMaps of ours that hold budgets.
+    pub const BUDGETS: u8 = 10;
 
-    pub(super) const ALL: [Feed<Kind>; 8] = [
+    pub(super) const ALL: [Feed<Kind>; 11] = [
         Feed { name: "certificates", kind: Kind::Certificate },
         Feed { name: "certificaterequests", kind: Kind::CertificateRequest },
         Feed { name: "issuers", kind: Kind::Issuer },
@@ -40,6 +46,9 @@ pub mod feed {
         Feed { name: "other secrets", kind: Kind::Secret },
         Feed { name: "ingresses", kind: Kind::Ingress },
         Feed { name: "keys", kind: Kind::Key },
+        Feed { name: "orders", kind: Kind::Order },
+        Feed { name: "challenges", kind: Kind::Challenge },
+        Feed { name: "budgets", kind: Kind::ConfigMap },
     ];
 }
 
@@ -47,15 +56,25 @@ pub mod feed {
 const OWNER: u8 = 1;
 /// Certificates by spec.secretName.
 const SECRET_NAME: u8 = 2;
+/// Orders by their set of names, over all namespaces.
+const NAME_SET: u8 = 3;
+/// Challenges by the seat that they wait for, over all namespaces.
+const SEAT: u8 = 4;
+/// Challenges by what they present, over all namespaces.
+const ANSWER: u8 = 5;
 
 /// The machines that this build has code for.
-const BUILT: [&str; 5] = ["certificate", "request", "issuer", "clusterissuer", "shim"];
+const BUILT: [&str; 7] =
+    ["certificate", "request", "issuer", "clusterissuer", "shim", "order", "challenge"];
 
 /// The timing of every machine, as the plan at hand says.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub certificate: plan::certificate::Settings,
     pub request: plan::request::Settings,
+    pub issuer: plan::issuer::Settings,
+    pub order: plan::order::Settings,
+    pub challenge: plan::challenge::Settings,
 }
 
 /// A plan that this build cannot run.
@@ -106,6 +125,9 @@ impl Everleaf {
         let mut settings = Settings {
             certificate: plan::certificate::Settings::from_machine(machine("certificate")?)?,
             request: plan::request::Settings::from_machine(machine("request")?)?,
+            issuer: plan::issuer::Settings::from_machine(machine("issuer")?)?,
+            order: plan::order::Settings::from_machine(machine("order")?)?,
+            challenge: plan::challenge::Settings::from_machine(machine("challenge")?)?,
         };
         let certificate = &mut settings.certificate;
         let told = |ms: Option<i64>, plan: i64| ms.filter(|ms| *ms > 0).unwrap_or(plan);
@@ -113,6 +135,9 @@ impl Everleaf {
             told(options.minimum_backoff_ms, certificate.user_error_first);
         certificate.user_error_ceiling =
             told(options.maximum_backoff_ms, certificate.user_error_ceiling);
+        let challenge = &mut settings.challenge;
+        challenge.look_first = told(options.check_retry_ms, challenge.look_first);
+        challenge.look_ceiling = told(options.check_retry_ms, challenge.look_ceiling);
         let reads = plan.machines.iter().map(|machine| reads_of(&plan, machine)).collect();
         let by_kind = Kind::ALL.map(|kind| {
             let runs = |m: &Machine| m.object == kind.name() && BUILT.contains(&m.name.as_str());
@@ -171,6 +196,26 @@ pub(crate) fn naming_secret(namespace: &Arc<str>, secret: &Arc<str>) -> Tag<Kind
     }
 }
 
+/// The tag of the objects that share something over all namespaces.
+fn everywhere(kind: Kind, index: u8, value: Arc<str>) -> Tag<Kind> {
+    Tag { kind, index, namespace: "".into(), value }
+}
+
+/// The tag of the Orders of one set of names.
+pub(crate) fn of_names(set: Digest) -> Tag<Kind> {
+    everywhere(Kind::Order, NAME_SET, set.to_string().into())
+}
+
+/// The tag of the Challenges that wait for one seat.
+pub(crate) fn of_seat(seat: u64) -> Tag<Kind> {
+    everywhere(Kind::Challenge, SEAT, seat.to_string().into())
+}
+
+/// The tag of the Challenges that present the same.
+pub(crate) fn of_answer(answer: Digest) -> Tag<Kind> {
+    everywhere(Kind::Challenge, ANSWER, answer.to_string().into())
+}
+
 /// The key of the issuer that a reference names, if it is of our group.
 pub(crate) fn issuer_key(namespace: &Arc<str>, issuer: &IssuerRef) -> Option<ObjectKey<Kind>> {
     match issuer.is_ours().then(|| issuer.kind_or_default())? {
@@ -226,7 +271,16 @@ impl Program for Everleaf {
             }
             Facts::Request(request) => &request.controller,
             Facts::Secret(secret) => &secret.controller,
-            Facts::Issuer(_) | Facts::Ingress(_) | Facts::Key(_) => return,
+            Facts::Order(order) => {
+                out.push(of_names(order::name_set(order)));
+                &order.controller
+            }
+            Facts::Challenge(facts) => {
+                out.push(of_seat(challenge::turn::seat(&self.options, key, facts)));
+                out.push(of_answer(challenge::answer_of(facts)));
+                &facts.controller
+            }
+            Facts::Issuer(_) | Facts::Ingress(_) | Facts::Key(_) | Facts::Budget(_) => return,
         };
         if let Some(controller) = controller {
             out.push(children(key.kind, &key.namespace, &controller.uid));
@@ -239,7 +293,9 @@ impl Program for Everleaf {
             Facts::Request(facts) => request::Case::new(self, view, facts).look(),
             Facts::Issuer(facts) => issuer::Case::new(self, view, facts).look(),
             Facts::Ingress(facts) => shim::Case::new(self, view, facts).look(),
-            Facts::Secret(_) | Facts::Key(_) => Look { state: 0, truth: 0 },
+            Facts::Order(facts) => order::Case::new(self, view, facts).look(),
+            Facts::Challenge(facts) => challenge::Case::new(self, view, facts).look(),
+            Facts::Secret(_) | Facts::Key(_) | Facts::Budget(_) => Look { state: 0, truth: 0 },
         }
     }
 
@@ -256,12 +312,39 @@ impl Program for Everleaf {
                     Wait::Retry | Wait::Answer | Wait::Recheck => None,
                 }
             }
-            Facts::Issuer(facts) => issuer::Case::new(self, view, facts).expires_at(),
+            Facts::Issuer(facts) => {
+                use plan::issuer::Wait;
+                let case = issuer::Case::new(self, view, facts);
+                match Wait::from_index(wait as u8)? {
+                    Wait::Expiry => case.expires_at(),
+                    Wait::Patience => case.not_before(),
+                    Wait::Retry | Wait::Answer | Wait::Recheck => None,
+                }
+            }
+            Facts::Order(facts) => {
+                use plan::order::Wait;
+                let case = order::Case::new(self, view, facts);
+                match Wait::from_index(wait as u8)? {
+                    Wait::Budget => case.budget_free_at(),
+                    Wait::Patience => case.not_before(),
+                    Wait::Limit => case.limit_at(),
+                    Wait::Retry | Wait::Poll | Wait::Answer | Wait::Recheck => None,
+                }
+            }
+            Facts::Challenge(facts) => {
+                use plan::challenge::Wait;
+                let case = challenge::Case::new(self, view, facts);
+                match Wait::from_index(wait as u8)? {
+                    Wait::Patience => case.not_before(),
+                    Wait::Hold => case.hold_until(),
+                    Wait::Retry | Wait::Look | Wait::Answer | Wait::Recheck => None,
+                }
+            }
             Facts::Request(facts) => match plan::request::Wait::from_index(wait as u8)? {
                 plan::request::Wait::Quiet => request::Case::new(self, view, facts).quiet_until(),
                 _ => None,
             },
-            Facts::Ingress(_) | Facts::Secret(_) | Facts::Key(_) => None,
+            Facts::Ingress(_) | Facts::Secret(_) | Facts::Key(_) | Facts::Budget(_) => None,
         }
     }
 
@@ -296,7 +379,15 @@ impl Program for Everleaf {
                 let state = plan::shim::State::from_index(state as u8);
                 state.map_or_else(Vec::new, |s| shim::Case::new(self, view, facts).act(s))
             }
-            Facts::Secret(_) | Facts::Key(_) => Vec::new(),
+            Facts::Order(facts) => {
+                let state = plan::order::State::from_index(state as u8);
+                state.map_or_else(Vec::new, |s| order::Case::new(self, view, facts).act(s))
+            }
+            Facts::Challenge(facts) => {
+                let state = plan::challenge::State::from_index(state as u8);
+                state.map_or_else(Vec::new, |s| challenge::Case::new(self, view, facts).act(s))
+            }
+            Facts::Secret(_) | Facts::Key(_) | Facts::Budget(_) => Vec::new(),
         }
     }
 }

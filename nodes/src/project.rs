@@ -1,13 +1,18 @@
 //! Projection: from API objects to facts. What needs PEM or DER to be read is handed in, for no
 //! key and no certificate enters here.
 
+mod acme;
+
+pub use acme::{budget, challenge, order};
+
+use crate::acme::notes;
 use crate::facts::{
-    CertificateFacts, CertificateStatus, Condition, ConstraintNames, Constraints, Controller, Csr,
-    IngressFacts, IssuerFacts, IssuerRef, KeyKind, KeyWish, Leaf, Names, Parsed, Problem,
-    RenewalWish, RequestFacts, Signer, Subject, Wish,
+    AriStatus, CertificateFacts, CertificateStatus, Condition, ConstraintNames, Constraints,
+    Controller, Csr, IngressFacts, IssuerFacts, IssuerRef, KeyKind, KeyWish, Leaf, Names, Parsed,
+    Problem, RenewalWish, RequestFacts, Signer, Subject, Wish,
 };
 use everleaf_api::types::certificate as api;
-use everleaf_api::types::issuer::IssuerSpec;
+use everleaf_api::types::issuer::{IssuerSpec, IssuerStatus};
 use everleaf_api::{
     Certificate, CertificateRequest, GoDuration, ObjectMeta, Time, names, validate,
 };
@@ -215,7 +220,26 @@ fn certificate_status(status: &api::CertificateStatus) -> CertificateStatus {
         not_after: status.not_after.map(instant),
         renewal: status.renewal_time.map(instant),
         revision: status.revision,
+        ari: ari(status),
     }
+}
+
+/// The suggested window, if it has an inside.
+fn ari(status: &api::CertificateStatus) -> AriStatus {
+    let ari = status.acme.as_ref().and_then(|acme| acme.ari.as_ref());
+    let window = ari.and_then(|ari| ari.suggested_window.as_ref());
+    let window = window.map(|window| (instant(window.start), instant(window.end)));
+    AriStatus { window: window.filter(|(start, end)| start < end) }
+}
+
+/// The annotations that go to requests; what we note of the Certificate itself does not.
+fn copied_annotations(
+    meta: &ObjectMeta,
+    copied: &names::CopiedAnnotations,
+) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut annotations = strings(&copied.filter(&meta.annotations));
+    annotations.remove(names::everleaf::FAILURE);
+    annotations
 }
 
 /// A Certificate's facts. `copied` says which annotations go to its requests;
@@ -234,7 +258,7 @@ pub fn certificate(
         deleting: meta.is_deleting(),
         controller: controller(meta),
         labels: strings(&meta.labels),
-        annotations: strings(&copied.filter(&meta.annotations)),
+        annotations: copied_annotations(meta, copied),
         secret_name: spec.secret_name.as_str().into(),
         issuer: issuer_ref(&spec.issuer_ref),
         duration: spec.duration.as_ref().map(|d| (d.to_string().into(), millis(d))),
@@ -245,6 +269,10 @@ pub fn certificate(
         spec: spec_digest(spec),
         problems: broken.chain(unbuilt(spec)).collect(),
         temporary: temporary.is_some_and(|value| value == "true"),
+        failure_note: meta
+            .annotations
+            .get(names::everleaf::FAILURE)
+            .and_then(|text| notes::failure(text, &meta.uid)),
         status: certificate_status(&certificate.status),
     }
 }
@@ -277,16 +305,20 @@ pub fn request(
         conditions: conditions(&status.conditions),
         failure: status.failure_time.map(instant),
         problems: validate::certificate_request(request).into_iter().map(problem).collect(),
+        failure_note: annotation(names::everleaf::FAILURE)
+            .and_then(|text| notes::failure(text, &meta.uid)),
+        renews: annotation(names::everleaf::RENEWS).is_some_and(|text| text == "true"),
     }
 }
 
-fn signer(spec: &IssuerSpec) -> Signer {
-    let others = [
-        ("acme", spec.acme.is_some()),
-        ("vault", spec.vault.is_some()),
-        ("venafi", spec.venafi.is_some()),
-    ];
+fn signer(spec: &IssuerSpec, limits: Option<crate::budget::Limits>) -> Signer {
+    let others = [("vault", spec.vault.is_some()), ("venafi", spec.venafi.is_some())];
     let other = others.into_iter().find_map(|(name, given)| given.then_some(name));
+    if let Some(acme) = &spec.acme {
+        let alone = spec.ca.is_none() && spec.self_signed.is_none() && other.is_none();
+        let acme = || Signer::Acme(Box::new(acme::acme(acme, limits)));
+        return if alone { acme() } else { Signer::None };
+    }
     match (&spec.ca, &spec.self_signed, other) {
         (Some(ca), None, None) => Signer::Ca {
             secret: ca.secret_name.as_str().into(),
@@ -301,17 +333,18 @@ fn signer(spec: &IssuerSpec) -> Signer {
 }
 
 /// An Issuer's or ClusterIssuer's facts.
-pub fn issuer(
-    meta: &ObjectMeta,
-    spec: &IssuerSpec,
-    status: &[everleaf_api::Condition],
-) -> IssuerFacts {
+pub fn issuer(meta: &ObjectMeta, spec: &IssuerSpec, status: &IssuerStatus) -> IssuerFacts {
+    let (limits, mistaken) = match acme::limits(meta) {
+        Ok(limits) => (limits, None),
+        Err(problem) => (None, Some(problem)),
+    };
     IssuerFacts {
         generation: meta.generation,
         deleting: meta.is_deleting(),
-        signer: signer(spec),
-        problems: validate::issuer(spec).into_iter().map(problem).collect(),
-        conditions: conditions(status),
+        signer: signer(spec, limits),
+        problems: validate::issuer(spec).into_iter().map(problem).chain(mistaken).collect(),
+        conditions: conditions(&status.conditions),
+        account: acme::account(meta, status.acme.as_ref()),
     }
 }
 

@@ -1,8 +1,12 @@
 //! The `request` machine: from a CertificateRequest to its answer.
 
-use crate::effect::{Base, Do, Effect, Event, KeyPlace, Sign, SignWith};
+mod ordering;
+
+use crate::acme::notes;
+use crate::effect::{Acme, Base, Do, Effect, Event, KeyPlace, Sign, SignWith, Strings};
 use crate::facts::{
-    Condition, Content, IssuerFacts, Kind, Parsed, RequestFacts, SecretFacts, Signer, condition,
+    Class, Condition, Content, FailureNote, IssuerFacts, Kind, Parsed, RequestFacts, SecretFacts,
+    Signer, condition,
 };
 use crate::issuer::{resource_namespace, signing_pair};
 use crate::plan::request as plan;
@@ -10,6 +14,7 @@ use crate::program::{Everleaf, Sight, issuer_key, start};
 use crate::status::{Patch, Wanted, remove, set, to_json};
 use everleaf_engine::world::Object;
 use everleaf_engine::{FailureClass, Look, ObjectKey, Start, Timestamp};
+use ordering::{OrderSight, orders_of};
 use plan::{State, Step};
 use serde_json::{Value, json};
 
@@ -17,7 +22,30 @@ use serde_json::{Value, json};
 /// is wrong for people.
 enum Holdup {
     Pending(&'static str, String),
-    Failed(&'static str, String),
+    Failed(Unmet),
+}
+
+/// Why a request failed for good.
+struct Unmet {
+    reason: &'static str,
+    message: String,
+    /// The class, where it is told to the Certificate by an annotation.
+    note: Option<FailureNote>,
+}
+
+impl Unmet {
+    /// Something that a person has to mend, told by an annotation.
+    fn by_a_person(reason: &'static str, message: String) -> Self {
+        let note = FailureNote { class: Class::User, not_before: None };
+        Self { reason, message, note: Some(note) }
+    }
+}
+
+impl Holdup {
+    /// A failure of which only the message tells.
+    fn failed(reason: &'static str, message: String) -> Self {
+        Self::Failed(Unmet { reason, message, note: None })
+    }
 }
 
 /// Everything that decides on one CertificateRequest.
@@ -31,6 +59,8 @@ pub(crate) struct Case<'a> {
     secret: Option<(ObjectKey<Kind>, Option<&'a Object<crate::Facts>>)>,
     /// Whether the process holds the request's own key.
     holds_key: bool,
+    /// Its Orders.
+    orders: Vec<OrderSight<'a>>,
 }
 
 impl<'a> Case<'a> {
@@ -42,8 +72,16 @@ impl<'a> Case<'a> {
         let issuer_key = issuer_key(&view.key.namespace, &request.issuer);
         let issuer = issuer_key.as_ref().and_then(|key| view.get(key));
         let issuer = issuer.and_then(|object| object.facts.issuer());
-        let mut case =
-            Self { program, view, request, issuer, issuer_key, secret: None, holds_key: false };
+        let mut case = Self {
+            program,
+            view,
+            request,
+            issuer,
+            issuer_key,
+            secret: None,
+            holds_key: false,
+            orders: orders_of(view),
+        };
         case.holds_key = case.finds_key_in_memory();
         case.secret = case.find_secret();
         case
@@ -75,7 +113,9 @@ impl<'a> Case<'a> {
                 let name = self.request.key_secret.clone()?;
                 ObjectKey::new(Kind::Secret, self.view.key.namespace.clone(), name)
             }
-            Signer::SelfSigned { .. } | Signer::Other(_) | Signer::None => return None,
+            Signer::SelfSigned { .. } | Signer::Acme(_) | Signer::Other(_) | Signer::None => {
+                return None;
+            }
         };
         let object = self.view.get(&key);
         Some((key, object))
@@ -126,7 +166,7 @@ impl<'a> Case<'a> {
             return pending("IssuerNotReady", message);
         }
         if let Some(broken) = self.broken_request() {
-            return Some(Holdup::Failed(self.signing_error(), broken));
+            return Some(Holdup::failed(self.signing_error(), broken));
         }
         if let Some(failure) = self.view.failure(Step::ReadSecret as usize)
             && self.is_unread()
@@ -138,6 +178,7 @@ impl<'a> Case<'a> {
         match &issuer.signer {
             Signer::Ca { secret, .. } => self.ca_holdup(secret),
             Signer::SelfSigned { .. } => self.self_signed_holdup(),
+            Signer::Acme(acme) => self.order_holdup(acme),
             Signer::Other(_) | Signer::None => None,
         }
     }
@@ -156,6 +197,7 @@ impl<'a> Case<'a> {
     fn signing_error(&self) -> &'static str {
         match self.issuer.map(|issuer| &issuer.signer) {
             Some(Signer::SelfSigned { .. }) => "ErrorSigning",
+            Some(Signer::Acme(_)) => "RequestParsingError",
             _ => "SigningError",
         }
     }
@@ -176,7 +218,7 @@ impl<'a> Case<'a> {
         let Some(name) = &self.request.key_secret else {
             let message = "Annotation \"cert-manager.io/private-key-secret-name\" missing or \
                            reference empty: it has to name the Secret with the request's key";
-            return Some(Holdup::Failed("MissingAnnotation", message.to_owned()));
+            return Some(Holdup::failed("MissingAnnotation", message.to_owned()));
         };
         let Some(secret) = self.secret_facts() else {
             return pending("MissingSecret", format!("Referenced secret {name:?} not found"));
@@ -191,7 +233,7 @@ impl<'a> Case<'a> {
         let asked = self.request.csr.good().map(|csr| &csr.fingerprint);
         (asked != Some(&key.fingerprint)).then(|| {
             let message = format!("The key in secret {name:?} is not the request's");
-            Holdup::Failed("ErrorKeyMatch", message)
+            Holdup::failed("ErrorKeyMatch", message)
         })
     }
 
@@ -200,7 +242,7 @@ impl<'a> Case<'a> {
         let failure = self.view.failure(Step::Sign as usize)?;
         let (reason, message) = (self.signing_error(), failure.message.clone());
         match failure.class {
-            FailureClass::Rejected => Some(Holdup::Failed(reason, message)),
+            FailureClass::Rejected => Some(Holdup::failed(reason, message)),
             FailureClass::Conflict => None,
             _ => Some(Holdup::Pending(reason, message)),
         }
@@ -208,7 +250,12 @@ impl<'a> Case<'a> {
 
     /// What holds the request up, as far as it is time to tell.
     fn told_holdup(&self) -> Option<Holdup> {
-        let holdup = self.holdup().or_else(|| self.sign_failure())?;
+        if self.is_delivered() {
+            return None;
+        }
+        let held_up = self.holdup().or_else(|| self.sign_failure());
+        let waits = || Some(Holdup::Pending("OrderPending", self.order_progress()?));
+        let holdup = held_up.or_else(waits)?;
         let early = matches!(holdup, Holdup::Pending(..)) && self.is_quiet();
         (!early).then_some(holdup)
     }
@@ -238,9 +285,9 @@ impl<'a> Case<'a> {
                 self.approve(&mut conditions);
                 set(&mut conditions, ready("Pending", message), now);
             }
-            Some(Holdup::Failed(_, message)) => {
+            Some(Holdup::Failed(unmet)) => {
                 self.approve(&mut conditions);
-                set(&mut conditions, ready("Failed", message), now);
+                set(&mut conditions, ready("Failed", unmet.message), now);
                 failure = failure.or(Some(now));
             }
         }
@@ -287,6 +334,28 @@ impl<'a> Case<'a> {
         patch.into_text()
     }
 
+    /// What is written to the request's annotations before its status: the failure's class.
+    fn status_notes(&self) -> Strings {
+        let (conditions, _) = self.desired();
+        let failed = condition(&conditions, "Ready").is_some_and(|r| *r.reason == *"Failed");
+        let Some(Holdup::Failed(Unmet { note: Some(note), .. })) =
+            self.told_holdup().filter(|_| failed)
+        else {
+            return Strings::new();
+        };
+        let text = notes::failure_text(&note, &self.view.object.uid);
+        [(everleaf_api::names::everleaf::FAILURE.into(), text.into())].into()
+    }
+
+    fn status_action(&self) -> Option<Do> {
+        let patch = self.status_patch()?.into();
+        let annotations = self.status_notes();
+        if annotations.is_empty() {
+            return Some(Do::PatchStatus { patch });
+        }
+        Some(Do::Settle { annotations, patch })
+    }
+
     fn status_events(&self) -> Vec<Event> {
         let (conditions, _) = self.desired();
         let told = self.condition("Ready");
@@ -295,7 +364,9 @@ impl<'a> Case<'a> {
         };
         let first = told.is_none_or(|told| *told.reason != *"Pending");
         let event = match self.told_holdup() {
-            Some(Holdup::Failed(reason, _)) => Some(Event::warning(reason, ready.message.clone())),
+            Some(Holdup::Failed(unmet)) => {
+                Some(Event::warning(unmet.reason, ready.message.clone()))
+            }
             Some(Holdup::Pending(reason, _)) if first => {
                 Some(Event::normal(reason, ready.message.clone()))
             }
@@ -315,8 +386,7 @@ impl<'a> Case<'a> {
                 one(Step::ReadSecret, (Do::ReadSecret { secret }, Vec::new()))
             }
             State::Reporting => {
-                let Some(patch) = self.status_patch() else { return Vec::new() };
-                let action = Do::PatchStatus { patch: patch.into() };
+                let Some(action) = self.status_action() else { return Vec::new() };
                 one(Step::WriteStatus, (action, self.status_events()))
             }
             State::Approving => {
@@ -335,7 +405,21 @@ impl<'a> Case<'a> {
                 }
                 None => Vec::new(),
             },
+            State::Ordering => {
+                let Some(order) = self.new_order() else { return Vec::new() };
+                let message =
+                    format!("Created Order resource {}/{}", self.view.key.namespace, order.name);
+                let action = Do::Acme(Acme::CreateOrder(Box::new(order)));
+                one(Step::CreateOrder, (action, vec![Event::normal("OrderCreated", message)]))
+            }
+            State::Taking => {
+                let Some(take) = self.take() else { return Vec::new() };
+                let message = "Certificate fetched from issuer successfully";
+                let event = Event::normal("CertificateIssued", message);
+                one(Step::Take, (Do::Acme(take), vec![event]))
+            }
             State::Retiring
+            | State::Following
             | State::Settled
             | State::Invalid
             | State::Denied
@@ -349,7 +433,7 @@ impl<'a> Case<'a> {
         let (crl, ocsp, urls) = match &self.issuer?.signer {
             Signer::Ca { crl, ocsp, urls, .. } => (crl.clone(), ocsp.clone(), urls.clone()),
             Signer::SelfSigned { crl } => (crl.clone(), Vec::new(), Vec::new()),
-            Signer::Other(_) | Signer::None => return None,
+            Signer::Acme(_) | Signer::Other(_) | Signer::None => return None,
         };
         let default = self.program.settings.request.default_duration;
         let mut conditions = self.request.conditions.clone();
@@ -436,6 +520,18 @@ impl plan::Facts for Case<'_> {
 
     fn served(&self) -> bool {
         self.holdup().is_none()
+    }
+
+    fn orderly(&self) -> bool {
+        self.acme().is_some()
+    }
+
+    fn ordered(&self) -> bool {
+        self.acme().is_some() && self.order().is_some()
+    }
+
+    fn delivered(&self) -> bool {
+        self.is_delivered()
     }
 
     fn quiet_until(&self) -> Option<Timestamp> {

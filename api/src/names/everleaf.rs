@@ -11,3 +11,19 @@ pub const ATTEMPT: &str = "everleaf.dev/attempt";
 pub const INPUT_DIGEST: &str = "everleaf.dev/input-digest";
 /// Annotation: the UID of the object that our other annotations speak of.
 pub const OWNER_UID: &str = "everleaf.dev/owner-uid";
+/// Annotation of Orders, Challenges and ACME issuers: the last request that the CA, or whoever was
+/// asked, did not answer as hoped; JSON.
+pub const ACME_ATTEMPT: &str = "everleaf.dev/acme-attempt";
+/// Annotation of an Order: a newOrder is about to be sent; JSON.
+pub const ACME_CLAIM: &str = "everleaf.dev/acme-claim";
+/// Annotation of an ACME issuer: what its account was last verified under; JSON.
+pub const ACME_ACCOUNT: &str = "everleaf.dev/acme-account";
+/// Annotation of a Challenge: the self-check saw what was presented; JSON.
+pub const ACME_SEEN: &str = "everleaf.dev/acme-seen";
+/// Annotation of an ACME issuer: rate limits that replace those the directory is known for; JSON.
+pub const ACME_LIMITS: &str = "everleaf.dev/acme-limits";
+/// Annotation of a CertificateRequest: the class of its failure; JSON.
+pub const FAILURE: &str = "everleaf.dev/failure";
+/// Annotation of a CertificateRequest and its Order: `true` if it renews a certificate of exactly
+/// the same names, by the same issuer.
+pub const RENEWS: &str = "everleaf.dev/renews";

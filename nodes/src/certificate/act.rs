@@ -2,12 +2,16 @@
 
 use super::{Case, NextKey};
 use crate::effect::{Base, Do, Effect, Event, KeyPlace, KeySource, NewRequest, Store, Strings};
-use crate::facts::Kind;
+use crate::facts::{Kind, Signer};
 use crate::plan::certificate::{State, Step};
 use crate::program::start;
 use everleaf_api::names;
 use everleaf_engine::{ObjectKey, Start, digest_of};
 use std::sync::Arc;
+
+/// How long Let's Encrypt remembers a set of names, in milliseconds: 120 days, less a day for what
+/// lies between an issuance and its leaf's notBefore.
+const SEEN_FOR: i64 = 119 * 86_400_000;
 
 /// What a state wants done now.
 pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
@@ -45,8 +49,13 @@ impl Case<'_> {
 
     fn write_status(&self) -> Option<Start<Effect>> {
         let patch = self.status_patch()?.into();
-        let events = self.status_events();
-        Some(self.start(Step::WriteStatus, "", (Do::PatchStatus { patch }, events)))
+        let (annotations, events) = (self.status_notes(), self.status_events());
+        let action = if annotations.is_empty() {
+            Do::PatchStatus { patch }
+        } else {
+            Do::Settle { annotations, patch }
+        };
+        Some(self.start(Step::WriteStatus, "", (action, events)))
     }
 
     fn tidy(&self) -> Vec<Start<Effect>> {
@@ -139,7 +148,26 @@ impl Case<'_> {
             (names::everleaf::INPUT_DIGEST.into(), input.to_string().into()),
             (names::everleaf::OWNER_UID.into(), uid.clone()),
         ]);
+        if self.renews_at_an_acme_ca() {
+            all.insert(names::everleaf::RENEWS.into(), "true".into());
+        }
         all
+    }
+
+    /// Whether the CA, an ACME one, issued what is stored for the very same names not too long
+    /// ago: it exempts such a renewal from some of its limits.
+    fn renews_at_an_acme_ca(&self) -> bool {
+        let acme = self.issuer.is_some_and(|i| matches!(i.signer, Signer::Acme(_)));
+        let (Some(leaf), Some(secret)) = (self.leaf().filter(|_| acme), self.secret) else {
+            return false;
+        };
+        let same = |name: &str, wanted: &str| secret.facts.annotation(name) == Some(wanted);
+        let issuer = &self.cert.issuer;
+        let kind = secret.facts.annotation("issuer-kind").filter(|kind| !kind.is_empty());
+        same("issuer-name", &issuer.name)
+            && kind.unwrap_or("Issuer") == issuer.kind_or_default()
+            && super::policy::name_differences(self.cert, leaf).is_empty()
+            && self.view.now.since(leaf.not_before) < SEEN_FOR
     }
 
     fn store(&self) -> Option<Start<Effect>> {

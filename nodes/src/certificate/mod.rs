@@ -311,9 +311,10 @@ impl<'a> Case<'a> {
         self.wanted() || self.renew_at().is_some_and(|at| at <= self.view.now)
     }
 
+    /// Whether the next attempt lies ahead, or none follows by itself.
     fn is_waiting_out_a_failure(&self) -> bool {
         use plan::Facts as _;
-        self.failed() && self.next_attempt_at().is_some_and(|at| at > self.view.now)
+        self.failed() && self.next_attempt_at().is_none_or(|at| at > self.view.now)
     }
 
     /// Why the key in use cannot be kept, where it is to be kept.

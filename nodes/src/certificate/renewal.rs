@@ -1,7 +1,8 @@
 //! When a certificate is renewed, and when a failed attempt is made again.
 
 use super::{Case, Condition};
-use crate::facts::Leaf;
+use crate::acme::ari::Window;
+use crate::facts::{Class, FailureNote, Leaf, Signer};
 use everleaf_api::renewal::within_windows;
 use everleaf_api::types::certificate::{CertificateRenewal, CertificateRenewalWindow};
 use everleaf_api::{GoDuration, Time};
@@ -25,7 +26,9 @@ impl Case<'_> {
         if self.ends_with_its_ca(leaf) {
             return (None, None);
         }
-        let desired = self.paced(leaf, self.desired(leaf).max(self.turn_after_ca(leaf)));
+        let suggested = self.suggested(leaf);
+        let own = || self.desired(leaf).max(self.turn_after_ca(leaf));
+        let desired = self.paced(leaf, suggested.unwrap_or_else(own));
         if self.cert.renewal.windows.is_empty() {
             return (Some(desired), None);
         }
@@ -45,6 +48,17 @@ impl Case<'_> {
                 window_duration: Some(GoDuration::from_nanos(ms.saturating_mul(1_000_000))),
             });
         CertificateRenewal { policy: None, windows: windows.collect() }
+    }
+
+    /// The draw from the window that the CA suggests (RFC 9773), where it suggests one.
+    fn suggested(&self, leaf: &Leaf) -> Option<Timestamp> {
+        let wants = |signer: &Signer| matches!(signer, Signer::Acme(acme) if acme.ari);
+        self.issuer.filter(|issuer| wants(&issuer.signer))?;
+        let (start, end) = self.cert.status.ari.window?;
+        let life = (leaf.not_before, leaf.not_after);
+        let serial = leaf.digest.to_string();
+        let at = Window::new(start, end)?.renew_at(life, &self.view.object.uid, &serial)?;
+        Some(Timestamp::from_seconds(at.as_seconds()))
     }
 
     /// renewBefore, else its percentage of the issued lifetime, else a share of it, before the end.
@@ -113,22 +127,41 @@ impl Case<'_> {
             // Written by a clock that was wrong; nobody knows when it really was.
             return Some(self.view.now);
         }
-        Some(self.attempt_after(failed, self.cert.status.failed_attempts.unwrap_or(1)))
+        let failures = self.cert.status.failed_attempts.unwrap_or(1);
+        self.attempt_after(failed, failures, &self.recorded_note())
     }
 
-    /// The attempt after the `failures`th failure in a row, which was at `failed`.
-    pub(super) fn attempt_after(&self, failed: Timestamp, failures: i64) -> Timestamp {
+    /// The attempt after the `failures`th failure in a row, which was at `failed`; `None` if none
+    /// follows by itself.
+    pub(super) fn attempt_after(
+        &self,
+        failed: Timestamp,
+        failures: i64,
+        note: &FailureNote,
+    ) -> Option<Timestamp> {
         let settings = &self.program.settings.certificate;
-        let doublings = u32::try_from(failures.clamp(1, 40) - 1).unwrap_or(0);
-        let ladder = settings.user_error_first.saturating_mul(1_i64 << doublings.min(30));
+        let ladder = match (note.class, note.not_before) {
+            (Class::Paused, _) => return None,
+            // What the CA said, exactly; it is no rung of a ladder.
+            (Class::RateLimited, Some(at)) => return Some(at.max(failed)),
+            (Class::Transient | Class::Wait | Class::RateLimited, _) => transient_ladder(
+                (settings.transient_first, settings.transient_factor, settings.transient_ceiling),
+                failures,
+            ),
+            (Class::User, _) => {
+                let doublings = u32::try_from(failures.clamp(1, 40) - 1).unwrap_or(0);
+                let gap = settings.user_error_first.saturating_mul(1_i64 << doublings.min(30));
+                gap.min(settings.user_error_ceiling)
+            }
+        };
         let valid = self.leaf().filter(|leaf| leaf.not_after > failed);
         let share = valid.map(|leaf| leaf.not_after.since(failed) / settings.valid_share.max(1));
         let floor = settings.valid_share_floor.max(settings.user_error_first);
         let cap = share.map_or(i64::MAX, |share| share.max(floor));
-        let gap = ladder.min(settings.user_error_ceiling).min(cap);
+        let gap = ladder.min(cap);
         let seed = digest_of(&(&self.view.object.uid, failures)).0 % 1000;
         let jitter = gap / 100 * i64::from(settings.backoff_jitter) / 1000;
-        failed.plus_millis(gap - jitter * i64::try_from(seed).unwrap_or(0))
+        Some(failed.plus_millis(gap - jitter * i64::try_from(seed).unwrap_or(0)))
     }
 
     /// Until when an issuance in progress is not worth a status write.
@@ -139,4 +172,11 @@ impl Case<'_> {
         let coming = self.issuer_may_come().then_some(self.cert.created);
         answer.or(coming.map(|since| since.plus_millis(settings.issuer_grace)))
     }
+}
+
+/// The gap after the `failures`th failure of the other side in a row: first, times a factor each
+/// time, at most the ceiling.
+fn transient_ladder((first, factor, ceiling): (i64, i64, i64), failures: i64) -> i64 {
+    let steps = u32::try_from(failures.clamp(1, 40) - 1).unwrap_or(0);
+    factor.max(1).saturating_pow(steps).saturating_mul(first).min(ceiling)
 }

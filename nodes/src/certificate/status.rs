@@ -2,8 +2,9 @@
 //! goes on.
 
 use super::{Case, Request};
-use crate::effect::{Event, rfc3339};
-use crate::facts::{CertificateStatus, Condition, Parsed, condition};
+use crate::acme::notes;
+use crate::effect::{Event, Strings, rfc3339};
+use crate::facts::{CertificateStatus, Class, Condition, FailureNote, Parsed, condition};
 use crate::plan::certificate::{Facts as _, Step};
 use crate::status::{Patch, Wanted, remove, set};
 use everleaf_engine::{Failure, FailureClass, Timestamp};
@@ -14,6 +15,14 @@ pub(super) struct Failed {
     pub reason: String,
     pub message: String,
     pub at: Option<Timestamp>,
+    /// The class, and the instant that the CA named.
+    pub note: FailureNote,
+}
+
+/// What a request tells of its failure's class; without a word, a person has to mend it.
+fn note_of(request: &Request<'_>) -> FailureNote {
+    let told = request.facts.failure_note.clone();
+    told.unwrap_or(FailureNote { class: Class::User, not_before: None })
 }
 
 /// Why the answer to a request is none that can be stored, if it is a final answer.
@@ -21,7 +30,8 @@ pub(super) fn failure_of(case: &Case<'_>, request: &Request<'_>) -> Option<Faile
     let conditions = &request.facts.conditions;
     let at = request.facts.failure;
     let failed = |reason: &str, message: &str| {
-        Some(Failed { reason: reason.to_owned(), message: message.to_owned(), at })
+        let (reason, message) = (reason.to_owned(), message.to_owned());
+        Some(Failed { reason, message, at, note: note_of(request) })
     };
     for kind in ["Denied", "InvalidRequest"] {
         if let Some(found) = condition(conditions, kind).filter(|c| c.is_true()) {
@@ -193,7 +203,7 @@ impl Case<'_> {
             return;
         }
         self.say_ready(status);
-        if !self.failed() || self.next_attempt_at().is_none_or(|at| at <= self.view.now) {
+        if !self.is_waiting_out_a_failure() {
             self.say_issuing(status);
         }
     }
@@ -216,15 +226,49 @@ impl Case<'_> {
         (!self.is_recorded(&request)).then_some(failed)
     }
 
+    /// What is known of the class of the failure that the status tells of.
+    pub(super) fn recorded_note(&self) -> FailureNote {
+        let request = self.next_request().filter(|request| self.is_of_this_spec(request));
+        let failed = request.and_then(|request| failure_of(self, &request));
+        let told = failed.map(|failed| failed.note).or_else(|| self.cert.failure_note.clone());
+        told.unwrap_or(FailureNote { class: Class::User, not_before: None })
+    }
+
+    /// What is noted on the Certificate before a failure is recorded: its class, for the request
+    /// that tells of it goes before the next attempt. The usual class needs no note.
+    pub(super) fn status_notes(&self) -> Strings {
+        let Some(failed) = self.unrecorded_failure() else { return Strings::new() };
+        if failed.note.class == Class::User && self.cert.failure_note.is_none() {
+            return Strings::new();
+        }
+        let text = notes::failure_text(&failed.note, &self.view.object.uid);
+        [(everleaf_api::names::everleaf::FAILURE.into(), text.into())].into()
+    }
+
     fn say_failed(&self, status: &mut CertificateStatus, failed: Failed) {
         let attempt = self.next_request().and_then(|request| request.facts.attempt);
         let attempt = attempt.unwrap_or_else(|| self.attempt());
         let at = failed.at.unwrap_or(self.view.now).min(self.view.now);
         let at = Timestamp::from_seconds(at.as_seconds());
-        let next = rfc3339(self.attempt_after(at, attempt));
+        let next = self.attempt_after(at, attempt, &failed.note).map(rfc3339);
+        let what_next = match (failed.note.class, next) {
+            (Class::Paused, _) | (_, None) => format!(
+                "Attempt {attempt} failed because the CA paused the account or a name; it is not \
+                 tried again by itself"
+            ),
+            (Class::Transient | Class::Wait, Some(next)) => {
+                format!("Attempt {attempt} failed on the other side; the next is due at {next}")
+            }
+            (Class::RateLimited, Some(next)) => {
+                format!("Attempt {attempt} met a rate limit; the next is due at {next}")
+            }
+            (Class::User, Some(next)) => format!(
+                "Attempt {attempt} failed in a way that somebody has to mend; the next is due at \
+                 {next}"
+            ),
+        };
         let message = format!(
-            "The certificate request has failed to complete and will be retried: {}. Attempt \
-             {attempt} failed in a way that somebody has to mend; the next is due at {next}",
+            "The certificate request has failed to complete and will be retried: {}. {what_next}",
             failed.message
         );
         status.failed_attempts = Some(attempt);
