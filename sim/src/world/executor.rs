@@ -14,7 +14,7 @@ use super::replica::KeyId;
 use super::{Action, World};
 use crate::apiserver::{Request, Response};
 use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Timestamp, Written};
-use everleaf_nodes::effect::KeyPlace;
+use everleaf_nodes::effect::{KeyPlace, Strings};
 use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::{Base, Do, Event as Said, effect};
 use serde_json::{Value, json};
@@ -160,7 +160,11 @@ impl World {
         let effect = &order.effect;
         match &effect.action {
             Do::ReadSecret { secret } => self.read_secret(job, secret),
-            Do::PatchStatus { patch } => self.patch_status(job, patch),
+            Do::PatchStatus { patch } => {
+                let rv = effect.base.rv;
+                self.patch_status(job, patch, rv)
+            }
+            Do::Settle { annotations, patch } => self.settle(job, annotations, patch),
             Do::Delete { key, base } => self.delete(job, key, base),
             Do::TendSecret { secret, base, annotations, owned } => {
                 self.tend_secret(job, (secret, base), annotations, *owned)
@@ -172,6 +176,10 @@ impl World {
             }
             Do::Store(store) => self.store(job, store),
             Do::Sign(sign) => self.sign(job, sign),
+            Do::Acme(_) => {
+                let message = "there is no ACME CA in this world";
+                Err(failed(FailureClass::Transient, "Unreachable", message))
+            }
             Do::Say => Ok(Vec::new()),
             Do::CreateCertificate { object } => self.create_certificate(job, object),
             Do::UpdateCertificate { name, base, object } => {
@@ -180,11 +188,23 @@ impl World {
         }
     }
 
-    fn patch_status(&mut self, job: &mut Job, patch: &str) -> Done {
+    /// Writes annotations on the very version that was decided on, then the status on what came
+    /// of that.
+    fn settle(&mut self, job: &mut Job, annotations: &Strings, patch: &str) -> Done {
+        let subject = job.subject().clone();
+        let rv = job.order.effect.base.rv.to_string();
+        let noted = json!({ "metadata": { "resourceVersion": rv, "annotations": annotations } });
+        let resource = project::resource(subject.kind);
+        let request = Request::merge(resource, &subject.namespace, &subject.name, noted);
+        let response = self.send(job, &subject, request).map_err(|refusal| refusal.outcome)?;
+        self.patch_status(job, patch, project::version(&response.body))
+    }
+
+    /// Patches the subject's status, if the subject is of that version.
+    fn patch_status(&mut self, job: &mut Job, patch: &str, rv: u64) -> Done {
         let subject = job.subject().clone();
         let mut patch: Value = serde_json::from_str(patch).unwrap_or_default();
-        let base = &job.order.effect.base;
-        patch["metadata"] = json!({ "resourceVersion": base.rv.to_string() });
+        patch["metadata"] = json!({ "resourceVersion": rv.to_string() });
         if self.config.mutant == Mutant::TouchesTransition {
             let now = crate::apiserver::rfc3339(self.now);
             for condition in patch["status"]["conditions"].as_array_mut().into_iter().flatten() {

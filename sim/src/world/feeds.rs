@@ -27,7 +27,7 @@ impl World {
     /// Lists every feed; a replica does so when it begins to lead.
     pub(super) fn list_all(&mut self, at: usize) {
         let life = self.replicas[at].life;
-        self.replicas[at].listed = [false; 8];
+        self.replicas[at].listed = [false; 11];
         if self.config.mutant == Mutant::ActsBeforeSync {
             for source in &SOURCES[1..] {
                 let feed = source.feed;
@@ -37,7 +37,7 @@ impl World {
         }
         for source in 0..SOURCES.len() {
             self.replicas[at].cursors[source] = Cursor::default();
-            let delay = self.list_delay();
+            let delay = if SOURCES[source].is_idle() { 1 } else { self.list_delay() };
             self.after(delay, Action::List { at, life, source });
         }
         self.list_keys(at);
@@ -58,14 +58,15 @@ impl World {
         let mut request = Request::list(from.resource, "").from_agent("everleaf");
         request.options.label_selector = from.selector.to_owned();
         request.options.metadata_only = from.metadata_only;
-        if let Some(stale) = self.stale_version() {
+        let idle = from.is_idle();
+        if !idle && let Some(stale) = self.stale_version() {
             let when = When::Request(Verb::List, from.resource.to_owned());
             let script = Script::default().then(when, Fault::Stale(stale));
             self.server.set_faults(Some(Box::new(script)));
         }
         let response = self.server.handle(self.now, &request);
         self.server.set_faults(None);
-        let broken = self.faulty && self.config.faults.throttle && self.faults.chance(100);
+        let broken = !idle && self.faulty && self.config.faults.throttle && self.faults.chance(100);
         if !response.is_success() || broken {
             let delay = self.latency.between(500, 10_000);
             return self.after(delay, Action::List { at, life, source });

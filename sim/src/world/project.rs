@@ -2,10 +2,12 @@
 //! here.
 
 use super::material::{self, SymCert, SymCsr};
-use everleaf_api::{Certificate, CertificateRequest, ClusterIssuer, Issuer, ObjectMeta, names};
+use everleaf_api::{
+    Certificate, CertificateRequest, Challenge, ClusterIssuer, Issuer, ObjectMeta, Order, names,
+};
 use everleaf_engine::{ObjectKey, Uid, digest_of};
 use everleaf_nodes::facts::{Content, Facts, Kind, Parsed, SecretFacts};
-use everleaf_nodes::{feed, project};
+use everleaf_nodes::{budget, feed, project};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,12 +25,20 @@ pub struct Source {
     pub metadata_only: bool,
 }
 
+impl Source {
+    /// Whether nothing is drawn in it yet: there is no ACME issuer in this world. It is listed at
+    /// once and draws no chance, so that a seed means the same run with it as without.
+    pub fn is_idle(&self) -> bool {
+        self.feed >= feed::ORDERS
+    }
+}
+
 const fn source(feed: u8, resource: &'static str) -> Source {
     Source { feed, resource, selector: "", metadata_only: false }
 }
 
 /// Every feed but that of the keys in memory.
-pub const SOURCES: [Source; 7] = [
+pub const SOURCES: [Source; 10] = [
     source(feed::CERTIFICATES, "certificates.cert-manager.io"),
     source(feed::REQUESTS, "certificaterequests.cert-manager.io"),
     source(feed::ISSUERS, "issuers.cert-manager.io"),
@@ -46,6 +56,14 @@ pub const SOURCES: [Source; 7] = [
         metadata_only: true,
     },
     source(feed::INGRESSES, "ingresses.networking.k8s.io"),
+    source(feed::ORDERS, "orders.acme.cert-manager.io"),
+    source(feed::CHALLENGES, "challenges.acme.cert-manager.io"),
+    Source {
+        feed: feed::BUDGETS,
+        resource: "configmaps",
+        selector: "everleaf.dev/component=acme-budget",
+        metadata_only: false,
+    },
 ];
 
 /// The resource of a kind; empty for keys in memory, which are none.
@@ -57,6 +75,9 @@ pub fn resource(kind: Kind) -> &'static str {
         Kind::ClusterIssuer => "clusterissuers.cert-manager.io",
         Kind::Secret => "secrets",
         Kind::Ingress => "ingresses.networking.k8s.io",
+        Kind::Order => "orders.acme.cert-manager.io",
+        Kind::Challenge => "challenges.acme.cert-manager.io",
+        Kind::ConfigMap => "configmaps",
         Kind::Key => "",
     }
 }
@@ -110,16 +131,25 @@ pub fn facts(kind: Kind, object: &Value, whole: bool) -> Option<Facts> {
         Kind::CertificateRequest => request(object)?,
         Kind::Issuer => {
             let read = Issuer::deserialize(object).ok()?;
-            let (spec, status) = (&read.spec, &read.status.conditions);
+            let (spec, status) = (&read.spec, &read.status);
             Facts::Issuer(Box::new(project::issuer(&read.metadata, spec, status)))
         }
         Kind::ClusterIssuer => {
             let read = ClusterIssuer::deserialize(object).ok()?;
-            let (spec, status) = (&read.spec, &read.status.conditions);
+            let (spec, status) = (&read.spec, &read.status);
             Facts::Issuer(Box::new(project::issuer(&read.metadata, spec, status)))
         }
         Kind::Secret => Facts::Secret(Box::new(secret(&meta()?, object, whole))),
         Kind::Ingress => Facts::Ingress(Box::new(project::ingress(&meta()?, object))),
+        Kind::Order => order(object)?,
+        Kind::Challenge => {
+            let read = Challenge::deserialize(object).ok()?;
+            Facts::Challenge(Box::new(project::challenge(&read)))
+        }
+        Kind::ConfigMap => {
+            let buckets = object["data"][budget::DATA_KEY].as_str();
+            Facts::Budget(project::budget(buckets))
+        }
         Kind::Key => return None,
     })
 }
@@ -134,6 +164,13 @@ fn request(object: &Value) -> Option<Facts> {
     let chain = material::decode::<Vec<SymCert>>(&object["status"]["certificate"]);
     let facts = project::request(&read, csr, material::leaf_facts(&chain));
     Some(Facts::Request(Box::new(facts)))
+}
+
+fn order(object: &Value) -> Option<Facts> {
+    let read = Order::deserialize(object).ok()?;
+    let chain = material::decode::<Vec<SymCert>>(&object["status"]["certificate"]);
+    let facts = project::order(&read, material::leaf_facts(&chain));
+    Some(Facts::Order(Box::new(facts)))
 }
 
 fn secret(meta: &ObjectMeta, object: &Value, whole: bool) -> SecretFacts {

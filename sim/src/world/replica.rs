@@ -71,7 +71,7 @@ pub struct Replica {
     /// The versions of objects that its writes were acknowledged with.
     pub acked: BTreeMap<ObjectKey<Kind>, u64>,
     /// Which feeds were really listed in this epoch.
-    pub listed: [bool; 8],
+    pub listed: [bool; 11],
     /// The inputs since the process began.
     pub journal: Option<Writer<Pages>>,
     /// What the journal holds.
@@ -109,7 +109,7 @@ impl Replica {
             doubts: false,
             keys: BTreeMap::new(),
             acked: BTreeMap::new(),
-            listed: [false; 8],
+            listed: [false; 11],
             journal,
             pages,
             cursors: (0..super::project::SOURCES.len()).map(|_| Cursor::default()).collect(),

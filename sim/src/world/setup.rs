@@ -34,6 +34,30 @@ spec:
     storage: true
     subresources: {status: {}}
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+kind: CustomResourceDefinition
+metadata: {name: orders.acme.cert-manager.io}
+spec:
+  group: acme.cert-manager.io
+  scope: Namespaced
+  names: {plural: orders, kind: Order}
+  versions:
+  - name: v1
+    storage: true
+    subresources: {status: {}}
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+kind: CustomResourceDefinition
+metadata: {name: challenges.acme.cert-manager.io}
+spec:
+  group: acme.cert-manager.io
+  scope: Namespaced
+  names: {plural: challenges, kind: Challenge}
+  versions:
+  - name: v1
+    storage: true
+    subresources: {status: {}}
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 ";
 
 /// The namespaces in which Certificates are.
