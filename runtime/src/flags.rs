@@ -3,6 +3,7 @@
 //! Flags that mean nothing here are accepted with a warning, so that a command line written for
 //! cert-manager starts; unknown ones are errors. What the flags say together is in [`Options`].
 
+mod acme;
 mod controllers;
 mod gates;
 mod ignored;
@@ -14,10 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use everleaf_api::gates::{Component, FeatureGates, GateError};
+use everleaf_api::gates::{Component, FeatureGates, Gate, GateError};
 use everleaf_api::names::CopiedAnnotations;
 
 use crate::lease::{CONTROLLER_LEASE, LeaseConfig, LeaseConfigError};
+use crate::ports::AcmeOptions;
+pub use acme::{AcmeFlags, AcmeLimits};
 pub use controllers::{Controller, Controllers};
 use everleaf_nodes::Switches;
 pub use ignored::{IgnoredFlag, IgnoredFlags};
@@ -74,7 +77,7 @@ pub struct OperatorFlags {
           default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
           value_name = "BOOL", help_heading = "Leader election")]
     pub leader_elect: bool,
-    /// The Lease's namespace.
+    /// The Lease's namespace; what is left of the limits of ACME CAs is kept there too.
     #[arg(
         long,
         default_value = "kube-system",
@@ -151,6 +154,10 @@ pub struct OperatorFlags {
     /// Annotations that go from an Ingress to its Certificates.
     #[arg(long, value_delimiter = ',', value_name = "KEYS", help_heading = "Ingress")]
     pub extra_certificate_annotations: Vec<String>,
+
+    /// Flags about ACME.
+    #[command(flatten)]
+    pub acme: AcmeFlags,
 
     /// The longest PEM of one certificate, in bytes.
     #[arg(long, default_value = "36500", value_name = "BYTES", help_heading = "Limits")]
@@ -236,6 +243,8 @@ pub struct Options {
     pub cluster_resource_namespace: String,
     /// `--namespace`; `None` is all of them.
     pub namespace: Option<String>,
+    /// `--leader-election-namespace`: the Lease's, and that of the budgets of ACME CAs.
+    pub own_namespace: String,
     /// The `--leader-election-*` flags; `None` under `--leader-elect=false`.
     pub election: Option<ElectionOptions>,
     /// `--internal-healthz-leader-election-timeout`.
@@ -266,6 +275,10 @@ pub struct Options {
     pub auto_certificate_annotations: Vec<String>,
     /// `--extra-certificate-annotations`.
     pub extra_certificate_annotations: Vec<String>,
+    /// What the flags about ACME mean for decisions.
+    pub acme_limits: AcmeLimits,
+    /// What they mean for the ports.
+    pub acme: AcmeOptions,
     /// The four limits on PEM.
     pub pem_limits: PemLimits,
     /// `--metrics-listen-address`.
@@ -368,6 +381,9 @@ pub enum FlagError {
     /// One of two files is missing.
     #[error("--{0} is missing: metrics are served over TLS with a certificate and its key")]
     HalfOfTls(&'static str),
+    /// An address, nameserver or URL cannot be read.
+    #[error("{0:?} is no address of a server")]
+    Acme(String),
     /// A feature gate is wrong.
     #[error("--feature-gates: {0}")]
     Gates(#[from] GateError),
@@ -391,6 +407,8 @@ impl OperatorFlags {
         let (minimum_backoff, maximum_backoff) = self.backoff()?;
         let namespace = present(&self.namespace);
         let controllers = self.controllers(namespace.is_some());
+        let feature_gates = self.gates()?;
+        let exact_path = feature_gates.enabled(Gate::AcmeHttp01IngressPathTypeExact);
         Ok(Options {
             kubeconfig: self.kubeconfig.clone().filter(|file| !file.as_os_str().is_empty()),
             master: self.master.as_deref().and_then(present),
@@ -399,9 +417,10 @@ impl OperatorFlags {
             runs: controllers.switches()?,
             controllers,
             namespace,
+            own_namespace: self.leader_election_namespace.clone(),
             election: self.election()?,
             election_health_timeout: self.internal_healthz_leader_election_timeout,
-            feature_gates: self.gates()?,
+            feature_gates,
             certificate_owner_ref: self.enable_certificate_owner_ref,
             copied_annotations: CopiedAnnotations::new(list(&self.copied_annotation_prefixes)),
             minimum_backoff,
@@ -412,6 +431,8 @@ impl OperatorFlags {
             default_issuer_group: self.default_issuer_group.clone(),
             auto_certificate_annotations: list(&self.auto_certificate_annotations),
             extra_certificate_annotations: list(&self.extra_certificate_annotations),
+            acme_limits: self.acme.limits(),
+            acme: self.acme.options(exact_path)?,
             pem_limits: self.pem_limits()?,
             metrics_address: self.metrics_listen_address.clone(),
             healthz_address: self.internal_healthz_listen_address.clone(),

@@ -10,6 +10,7 @@
 pub mod commands;
 pub mod edge;
 pub mod flags;
+pub mod http01;
 pub mod kube_api;
 pub mod lease;
 pub mod logging;

@@ -30,6 +30,8 @@ const QUEUE_LENGTH: &str = "everleaf_engine_queue_length";
 const UNEXPLAINED_MOVES: &str = "everleaf_unexplained_moves_total";
 const EVENTS_DROPPED: &str = "everleaf_events_dropped_total";
 const API_REQUESTS: &str = "everleaf_api_requests_total";
+const ACME_REQUESTS: &str = "certmanager_http_acme_client_request_count";
+const ACME_DURATION: &str = "certmanager_http_acme_client_request_duration_seconds";
 const LEADER: &str = "everleaf_leader";
 
 /// Upper bounds in seconds: from a local signature to an effect's deadline.
@@ -72,7 +74,8 @@ impl Metrics {
     ) -> Result<(PrometheusRecorder, Self), MetricsError> {
         let durations = Matcher::Full(EFFECT_DURATION.into());
         let builder = PrometheusBuilder::new().set_buckets_for_metric(durations, &DURATIONS)?;
-        let recorder = builder.build_recorder();
+        // What has no buckets is a summary, as cert-manager's are.
+        let recorder = builder.set_quantiles(&[0.5, 0.9, 0.99])?.build_recorder();
         let process = recorder.handle();
         Ok((recorder, Self { process, samples }))
     }
@@ -121,6 +124,8 @@ fn describe() {
     unexplained_moves(0);
     counter!(EVENTS_DROPPED).absolute(0);
     describe_counter!(API_REQUESTS, "Requests to the API server, by verb, resource and answer.");
+    describe_counter!(ACME_REQUESTS, "Requests to ACME CAs; status 999 stands for no answer.");
+    describe_histogram!(ACME_DURATION, "Seconds from a request to an ACME CA to its answer.");
     describe_gauge!(LEADER, "1 while this process leads.");
 }
 
@@ -166,6 +171,21 @@ pub fn api_request(
     let code = code.map_or_else(|| SharedString::from("none"), |code| code.to_string().into());
     let labels = [("verb", word(verb)), ("resource", word(resource)), ("code", code)];
     counter!(API_REQUESTS, &labels).increment(1);
+}
+
+/// Counts a request to an ACME CA, and how long it took: scheme, host, action and method, the
+/// status of the answer, 999 for none.
+pub fn acme_request(what: (&str, &str, &str, &str), status: u16, duration: Duration) {
+    let (scheme, host, action, method) = what;
+    let labels = [
+        ("scheme", word(scheme.to_owned())),
+        ("host", word(host.to_owned())),
+        ("action", word(action.to_owned())),
+        ("method", word(method.to_owned())),
+        ("status", status.to_string().into()),
+    ];
+    counter!(ACME_REQUESTS, &labels).increment(1);
+    histogram!(ACME_DURATION, &labels).record(duration.as_secs_f64());
 }
 
 /// Sets whether this process leads.

@@ -21,6 +21,7 @@ use everleaf_sim::apiserver::{self, ApiServer};
 use everleaf_sim::http::ApiService;
 use outcome::{Trouble, is_ready};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,14 +59,19 @@ struct Dev {
 /// not come of it: what, and why.
 pub async fn run(args: &DevArgs) -> Result<(), Failure> {
     let mut manifests = manifests(&args.manifests)?;
+    let acme = issuers::take_acme(&mut manifests);
     let undefined = issuers::undefined(&manifests);
-    manifests.splice(0..0, issuers::made(&undefined));
+    let undefined: BTreeSet<_> = undefined.difference(&acme).cloned().collect();
+    manifests.splice(0..0, issuers::made(&undefined.union(&acme).cloned().collect()));
     let service = ApiService::collecting(model(&manifests)?, || ports::now().as_millis());
     let running = start(&service, args)?;
     let dev = Dev { service, running, started: Instant::now() };
     dev.say("a modelled API server is up, and the operator leads");
     for named in &undefined {
         dev.say(&format!("{} is not among the manifests: a CA issuer is made", named.told()));
+    }
+    for named in &acme {
+        dev.say(&format!("{} would ask an ACME CA on the network: a CA stands in", named.told()));
     }
     let told = dev.running.decisions.subscribe();
     for manifest in &manifests {
@@ -132,6 +138,7 @@ fn start(service: &ApiService, args: &DevArgs) -> Result<Running, Failure> {
         projector: Projector::new(CopiedAnnotations::default(), Limits::default()),
         namespace: String::new(),
         record: args.record.clone(),
+        acme: ports::AcmeOptions::default(),
         fence: Arc::new(|| true),
     };
     operator::start(setup, lease::unelected().leadership())

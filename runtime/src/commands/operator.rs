@@ -43,7 +43,13 @@ pub(super) fn options(flags: &Flags) -> Options {
         default_issuer_group: flags.default_issuer_group.as_str().into(),
         minimum_backoff_ms: Some(millis(flags.minimum_backoff)),
         maximum_backoff_ms: Some(millis(flags.maximum_backoff)),
+        check_retry_ms: flags.acme_limits.check_retry.map(millis),
+        operator_namespace: flags.own_namespace.as_str().into(),
+        max_concurrent_challenges: flags.acme_limits.concurrent_challenges,
+        issuer_ambient_credentials: flags.acme_limits.issuer_ambient,
+        cluster_issuer_ambient_credentials: flags.acme_limits.cluster_issuer_ambient,
         runs: flags.runs,
+        ..Options::default()
     }
 }
 
@@ -77,13 +83,16 @@ fn engine_config(flags: &Flags) -> Config {
 /// # Errors
 /// [`Failure::Usage`] for flags that cannot be used; [`Failure::Failed`] if it cannot start.
 pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
-    let checked = flags.options().map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut checked = flags.options().map_err(|error| Failure::Usage(error.to_string()))?;
     crate::logging::init(checked.log_format, checked.verbosity)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     for ignored in flags.ignored() {
         tracing::warn!(flag = &*ignored.name, "{ignored}");
     }
     let config = kubeconfig::read(checked.kubeconfig.as_deref(), checked.master.as_deref()).await?;
+    if checked.acme.responder_ips.is_empty() {
+        checked.acme.responder_ips = own_addresses(&config.cluster_url).await;
+    }
     let (server, contact) = (config.cluster_url.to_string(), Contact::default());
     let client = noting(config, &contact)?;
     let lease = elect(&checked, client.clone(), server)?;
@@ -103,6 +112,15 @@ pub async fn run(flags: &OperatorFlags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where the cluster reaches this process for HTTP-01.
+async fn own_addresses(api_server: &http::Uri) -> Vec<std::net::IpAddr> {
+    let told = ["POD_IPS", "POD_IP"].into_iter().find_map(|name| std::env::var(name).ok());
+    let https = api_server.scheme_str() == Some("https");
+    let port = api_server.port_u16().unwrap_or(if https { 443 } else { 80 });
+    let host = api_server.host().unwrap_or_default().trim_matches(['[', ']']);
+    crate::http01::own_addresses(told.as_deref(), (host, port)).await
+}
+
 fn setup(flags: &Flags, client: kube::Client, fence: Fence) -> Setup {
     let projector = Projector::new(flags.copied_annotations.clone(), limits(flags));
     Setup {
@@ -113,6 +131,7 @@ fn setup(flags: &Flags, client: kube::Client, fence: Fence) -> Setup {
         projector: projector.gated(flags.feature_gates.clone()),
         namespace: flags.namespace.clone().unwrap_or_default(),
         record: flags.record.clone(),
+        acme: flags.acme.clone(),
         fence: Arc::new(move || fence.may_act(tokio::time::Instant::now())),
     }
 }

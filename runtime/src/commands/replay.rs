@@ -11,7 +11,7 @@ use everleaf_engine::journal::{ReadError, Reader};
 use everleaf_engine::replay::{Difference, Divergence, Report, replay};
 use everleaf_engine::{Config, Delta, Engine, Input, Move, Program, Timestamp, Uid};
 use everleaf_nodes::effect::rfc3339;
-use everleaf_nodes::{Everleaf, Facts, Kind, Options};
+use everleaf_nodes::{Everleaf, Facts, Kind, Options, budget};
 use everleaf_pki::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -246,8 +246,11 @@ fn tell(mut shown: Vec<Shown>, quiet: bool) {
 fn kind_of(object: &Value) -> Option<Kind> {
     let name = object.get("kind").and_then(Value::as_str)?;
     let kind = Kind::of_name(name).filter(|kind| *kind != Kind::Key)?;
-    (object.get("apiVersion").and_then(Value::as_str)? == resource(kind).api_version)
-        .then_some(kind)
+    // Of ConfigMaps only those of ours that hold budgets.
+    let label = |labels: &Value| labels.get(budget::LABEL).is_some();
+    let ours = kind != Kind::ConfigMap || object.pointer("/metadata/labels").is_some_and(label);
+    let version = object.get("apiVersion").and_then(Value::as_str)?;
+    (ours && version == resource(kind).api_version).then_some(kind)
 }
 
 /// An engine that only looks: it follows what others did.

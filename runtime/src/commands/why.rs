@@ -19,7 +19,8 @@ pub use sight::{Blind, Sight, look};
 #[derive(Args, Debug)]
 pub struct WhyArgs {
     /// The object: `certificate/NAME`, `certificaterequest/NAME`, `issuer/NAME`,
-    /// `clusterissuer/NAME` or `ingress/NAME`; the kind's short names work too.
+    /// `clusterissuer/NAME`, `ingress/NAME`, `order/NAME` or `challenge/NAME`; the kind's short
+    /// names work too.
     pub object: String,
     /// `text` or `json`.
     #[arg(long, short, default_value = "text", value_parser = ["text", "json"])]
@@ -44,6 +45,8 @@ fn kind(word: &str) -> Option<Kind> {
         "issuer" | "issuers" | "iss" => Kind::Issuer,
         "clusterissuer" | "clusterissuers" | "ciss" => Kind::ClusterIssuer,
         "ingress" | "ingresses" | "ing" => Kind::Ingress,
+        "order" | "orders" => Kind::Order,
+        "challenge" | "challenges" => Kind::Challenge,
         _ => return None,
     })
 }
@@ -56,7 +59,7 @@ fn asked(object: &str) -> Result<(Kind, &str), Failure> {
     let kind = kind(word).ok_or_else(|| {
         Failure::Usage(format!(
             "{word:?} is no kind that can be explained; certificate, certificaterequest, \
-             issuer, clusterissuer and ingress are"
+             issuer, clusterissuer, ingress, order and challenge are"
         ))
     })?;
     Ok((kind, name))

@@ -11,12 +11,14 @@ use everleaf_api::gates::{FeatureGates, Gate};
 use everleaf_api::names::{self, CopiedAnnotations};
 use everleaf_api::types::certificate::CertificateSpec;
 use everleaf_api::types::certificate_request::CertificateRequestSpec;
-use everleaf_api::{Certificate, CertificateRequest, Issuer, ObjectMeta, subject, validate};
+use everleaf_api::{
+    Certificate, CertificateRequest, Challenge, Issuer, ObjectMeta, Order, subject, validate,
+};
 use everleaf_engine::{Delta, Digest, ObjectKey, Timestamp, digest_of};
 use everleaf_nodes::facts::{
     Content, Csr, Facts, KeyFacts, Leaf, Material, Names, Parsed, Problem, SecretFacts, Subject,
 };
-use everleaf_nodes::{Kind, feed, project};
+use everleaf_nodes::{Kind, budget, feed, project};
 use everleaf_pki::{
     CertInfo, ChainHint, CsrInfo, Limits, Name, Oid, PairPart, PairReport, PrivateKey,
     SubjectFields, inspect_pair,
@@ -180,18 +182,29 @@ impl Projector {
             }
             Kind::Issuer => {
                 let issuer: Issuer = parse(object)?;
-                let facts =
-                    project::issuer(&issuer.metadata, &issuer.spec, &issuer.status.conditions);
+                let facts = project::issuer(&issuer.metadata, &issuer.spec, &issuer.status);
                 Facts::Issuer(Box::new(facts))
             }
             Kind::ClusterIssuer => {
                 let issuer: everleaf_api::ClusterIssuer = parse(object)?;
-                let facts =
-                    project::issuer(&issuer.metadata, &issuer.spec, &issuer.status.conditions);
+                let facts = project::issuer(&issuer.metadata, &issuer.spec, &issuer.status);
                 Facts::Issuer(Box::new(facts))
             }
             Kind::Secret => Facts::Secret(Box::new(self.secret(meta, object))),
             Kind::Ingress => Facts::Ingress(Box::new(project::ingress(meta, object))),
+            Kind::Order => {
+                let order: Order = parse(object)?;
+                let leaf = self.chain(order.status.certificate.as_ref().map(|b| &b.0[..])).0;
+                Facts::Order(Box::new(project::order(&order, leaf)))
+            }
+            Kind::Challenge => {
+                let challenge: Challenge = parse(object)?;
+                Facts::Challenge(Box::new(project::challenge(&challenge)))
+            }
+            Kind::ConfigMap => {
+                let data = object.get("data").and_then(|data| data.get(budget::DATA_KEY));
+                Facts::Budget(project::budget(data.and_then(Value::as_str)))
+            }
             Kind::Key => return Err(serde::de::Error::custom("no kind of the API")),
         })
     }
@@ -315,6 +328,9 @@ pub fn feed_of(kind: Kind, meta: &ObjectMeta) -> u8 {
         Kind::ClusterIssuer => feed::CLUSTER_ISSUERS,
         Kind::Ingress => feed::INGRESSES,
         Kind::Key => feed::KEYS,
+        Kind::Order => feed::ORDERS,
+        Kind::Challenge => feed::CHALLENGES,
+        Kind::ConfigMap => feed::BUDGETS,
         Kind::Secret => {
             let label = meta.labels.get(names::FILTERED_CACHING).map(String::as_str);
             if label == Some("true") { feed::LABELLED_SECRETS } else { feed::OTHER_SECRETS }

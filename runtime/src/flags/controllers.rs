@@ -147,6 +147,8 @@ impl Controllers {
             ingress_shim: self.has(C::IngressShim),
             issuers: self.has(C::Issuers),
             cluster_issuers: self.has(C::ClusterIssuers),
+            orders: self.has(C::Orders),
+            challenges: self.has(C::Challenges),
             ca: self.has(C::RequestsCa),
             self_signed: self.has(C::RequestsSelfSigned),
             acme: self.has(C::RequestsAcme),
@@ -176,7 +178,6 @@ pub(super) fn unbuilt(entries: &[String]) -> impl Iterator<Item = IgnoredFlag> +
     let named = entries.iter().filter_map(|entry| Controller::named(entry.trim()));
     named.filter_map(|one| {
         let why = match one {
-            Controller::Orders | Controller::Challenges => "ACME issuers are not supported yet",
             Controller::GatewayShim => "the Gateway API is not supported yet",
             one if one.as_str().starts_with("certificatesigningrequests-") => {
                 "CertificateSigningRequests are not supported yet"

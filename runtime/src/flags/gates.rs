@@ -5,7 +5,8 @@ use everleaf_api::gates::{Component, FeatureGates, Gate, Stage};
 use super::IgnoredFlag;
 
 /// The gates that are honoured, whichever way they are set.
-const HONOURED: [Gate; 4] = [
+const HONOURED: [Gate; 5] = [
+    Gate::AcmeHttp01IngressPathTypeExact,
     Gate::LiteralCertificateSubject,
     Gate::NameConstraints,
     Gate::OtherNames,

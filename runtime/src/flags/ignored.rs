@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 
-const ACME: &str = "ACME issuers are not supported yet";
-const AMBIENT: &str = "no issuer that could use ambient credentials is supported yet";
+const SOLVER: &str = "HTTP-01 challenges need no solver pods";
 const GATEWAY: &str = "the Gateway API is not supported yet";
 const PROFILING: &str = "there is no profiling server";
 const TLS: &str = "where metrics are served over TLS, every suite has forward secrecy and an AEAD";
@@ -21,21 +20,13 @@ enum Takes {
 use Takes::{Bool, Value};
 
 const TABLE: &[(&str, Takes, &str)] = &[
-    ("max-concurrent-challenges", Value, ACME),
-    ("acme-http01-solver-image", Value, "HTTP-01 challenges need no solver pods"),
-    ("acme-http01-solver-resource-request-cpu", Value, ACME),
-    ("acme-http01-solver-resource-request-memory", Value, ACME),
-    ("acme-http01-solver-resource-limits-cpu", Value, ACME),
-    ("acme-http01-solver-resource-limits-memory", Value, ACME),
-    ("acme-http01-solver-run-as-non-root", Bool, ACME),
-    ("acme-http01-solver-nameservers", Value, ACME),
-    ("acme-http01-solver-extra-labels", Value, ACME),
-    ("acme-http01-solver-runtime-class-name", Value, ACME),
-    ("dns01-recursive-nameservers", Value, ACME),
-    ("dns01-recursive-nameservers-only", Bool, ACME),
-    ("dns01-check-retry-period", Value, ACME),
-    ("cluster-issuer-ambient-credentials", Bool, AMBIENT),
-    ("issuer-ambient-credentials", Bool, AMBIENT),
+    ("acme-http01-solver-image", Value, SOLVER),
+    ("acme-http01-solver-resource-request-cpu", Value, SOLVER),
+    ("acme-http01-solver-resource-request-memory", Value, SOLVER),
+    ("acme-http01-solver-resource-limits-cpu", Value, SOLVER),
+    ("acme-http01-solver-resource-limits-memory", Value, SOLVER),
+    ("acme-http01-solver-run-as-non-root", Bool, SOLVER),
+    ("acme-http01-solver-runtime-class-name", Value, SOLVER),
     ("enable-gateway-api", Bool, GATEWAY),
     ("enable-gateway-api-listenerset", Bool, GATEWAY),
     ("gateway-api-extra-protocols", Value, GATEWAY),

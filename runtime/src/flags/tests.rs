@@ -80,24 +80,21 @@ fn a_charts_command_line_starts_and_what_does_nothing_is_named() {
     ])
     .unwrap();
     let names: Vec<_> = flags.ignored().into_iter().map(|flag| flag.name).collect();
-    let expected = [
-        "max-concurrent-challenges",
-        "acme-http01-solver-image",
-        "dns01-recursive-nameservers-only",
-        "enable-gateway-api",
-        "logtostderr",
-    ];
+    let expected = ["acme-http01-solver-image", "enable-gateway-api", "logtostderr"];
     assert_eq!(names, expected);
-    assert!(flags.ignored()[3].to_string().contains("--enable-gateway-api has no effect: "));
+    assert!(flags.ignored()[1].to_string().contains("--enable-gateway-api has no effect: "));
     let options = flags.options().unwrap();
     assert_eq!((options.verbosity, &*options.cluster_resource_namespace), (2, "cert-manager"));
+    assert_eq!(options.acme_limits.concurrent_challenges, 60);
+    assert!(options.acme.recursive_only);
 }
 
 #[test]
 fn every_controller_flag_of_cert_manager_is_known() {
     let command = Program::command();
     let known: BTreeSet<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-    let own = ["record", "record-max-size", "help"];
+    let responder = ["acme-http01-responder-ip", "acme-http01-responder-port"];
+    let own = ["record", "record-max-size", "help", responder[0], responder[1]];
     let logging = ["logging-format", "log-flush-frequency", "v", "vmodule"];
     let klog = |name: &str| name.contains('_') || matches!(name, "logtostderr" | "alsologtostderr");
     let hidden = ["internal-healthz-listen-address", "internal-healthz-leader-election-timeout"];
@@ -196,6 +193,41 @@ fn what_was_asked_for_by_name_and_is_not_built_is_warned_of() {
     let expected =
         ["feature-gates=SecretsFilteredCaching=false", "feature-gates=ServerSideApply=true"];
     assert_eq!(warned(&gates), expected);
+}
+
+#[test]
+fn what_acme_is_told_is_read_as_cert_manager_writes_it() {
+    assert_eq!(options(&[]).acme, AcmeOptions::default());
+    let defaults = options(&[]).acme_limits;
+    assert_eq!((defaults.issuer_ambient, defaults.cluster_issuer_ambient), (false, true));
+    assert_eq!((defaults.concurrent_challenges, defaults.check_retry), (1000, None));
+    let told = options(&[
+        "--dns01-recursive-nameservers=1.1.1.1:53,https://dns.example.test/query",
+        "--dns01-recursive-nameservers=",
+        "--dns01-check-retry-period=10s",
+        "--acme-http01-solver-nameservers=[2001:db8::1]:53",
+        "--acme-http01-solver-extra-labels=team=web,empty=",
+        "--acme-http01-responder-ip=10.0.0.7,fd00::7",
+        "--feature-gates=ACMEHTTP01IngressPathTypeExact=false",
+        "--leader-election-namespace=own",
+    ]);
+    let servers: Vec<_> = told.acme.dns01_nameservers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["1.1.1.1:53", "https://dns.example.test/query"]);
+    assert_eq!(told.acme.http01_nameservers[0].to_string(), "[2001:db8::1]:53");
+    assert_eq!((told.acme.responder_ips.len(), told.acme.responder_port), (2, 8089));
+    assert_eq!(told.acme.extra_labels["team"], "web");
+    assert_eq!((told.acme_limits.check_retry, &*told.own_namespace), (Some(S(10)), "own"));
+    assert!(!told.acme.exact_path);
+}
+
+#[test]
+fn what_acme_is_told_in_another_form_is_an_error() {
+    usage_error(&["--max-concurrent-challenges=0"]);
+    usage_error(&["--dns01-recursive-nameservers=1.1.1.1:http"]);
+    usage_error(&["--acme-http01-solver-nameservers=https://dns.example.test/query"]);
+    usage_error(&["--acme-http01-solver-extra-labels=alone"]);
+    usage_error(&["--acme-http01-responder-ip=pod.example.test"]);
+    usage_error(&["--acme-http01-responder-port=0"]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The API server, as far as we ask it: objects as JSON, one method a verb, errors by class.
 
+mod at;
 mod error;
 mod pace;
 mod resource;
 
+pub use at::{ENDPOINT_SLICES, HTTP_ROUTES, SERVICES};
 pub use error::{ApiError, Verb, with_causes};
 pub use pace::Pace;
 pub use resource::{EVENTS, Resource, resource};

@@ -31,6 +31,11 @@ const fn own(plural: &'static str, kind: &'static str, namespaced: bool) -> Reso
     Resource { root, plural, namespaced, api_version, kind }
 }
 
+const fn acme(plural: &'static str, kind: &'static str) -> Resource {
+    let (root, api_version) = ("/apis/acme.cert-manager.io/v1", "acme.cert-manager.io/v1");
+    Resource { root, plural, namespaced: true, api_version, kind }
+}
+
 /// Where a kind of the world is served. [`Kind::Key`] is not; it is answered as a Secret's.
 pub const fn resource(kind: Kind) -> Resource {
     match kind {
@@ -44,6 +49,15 @@ pub const fn resource(kind: Kind) -> Resource {
             namespaced: true,
             api_version: "networking.k8s.io/v1",
             kind: "Ingress",
+        },
+        Kind::Order => acme("orders", "Order"),
+        Kind::Challenge => acme("challenges", "Challenge"),
+        Kind::ConfigMap => Resource {
+            root: "/api/v1",
+            plural: "configmaps",
+            namespaced: true,
+            api_version: "v1",
+            kind: "ConfigMap",
         },
         Kind::Secret | Kind::Key => Resource {
             root: "/api/v1",

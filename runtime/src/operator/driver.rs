@@ -201,7 +201,8 @@ impl Driver {
         let (sender, receiver) = mpsc::channel(DELTAS_WAITING);
         let namespace = &self.parts.namespace;
         let watched = |feed: &Feed| namespace.is_empty() || feed.kind != Kind::ClusterIssuer;
-        for feed in feeds(namespace).into_iter().filter(watched) {
+        let own = &self.parts.engine.program().options.operator_namespace;
+        for feed in feeds(namespace, own).into_iter().filter(watched) {
             let (kube, projector) = (self.parts.kube.clone(), self.parts.projector.clone());
             let watcher = Watcher::new(kube, projector, feed, sender.clone());
             self.feeds.spawn(watcher.run());
@@ -216,6 +217,7 @@ impl Driver {
     fn observe(&mut self, deltas: Vec<Delta<Kind, Facts>>) {
         for delta in deltas {
             self.forget_key_of(&delta);
+            self.parts.ports.tokens().observe(&delta);
             self.handle(Input::Observed(delta));
         }
     }
@@ -403,6 +405,8 @@ fn controller(machine: &str, step: &str) -> &'static str {
         ("shim", _) => "ingress-shim",
         ("issuer", _) => "issuers",
         ("clusterissuer", _) => "clusterissuers",
+        ("order", _) => "orders",
+        ("challenge", _) => "challenges",
         (_, "ensure_key" | "delete_key") => "certificates-key-manager",
         (_, "create_request") => "certificates-request-manager",
         (_, "delete_request") => "certificates-revision-manager",
@@ -424,7 +428,7 @@ fn signing_controller(engine: &Engine<Everleaf>, request: &ObjectKey<Kind>) -> &
     });
     match issuer.map(|issuer| &issuer.signer) {
         Some(Signer::SelfSigned { .. }) => "certificaterequests-issuer-selfsigned",
-        Some(Signer::Other(name)) if **name == *"acme" => "certificaterequests-issuer-acme",
+        Some(Signer::Acme(_)) => "certificaterequests-issuer-acme",
         Some(Signer::Other(name)) if **name == *"vault" => "certificaterequests-issuer-vault",
         Some(Signer::Other(name)) if **name == *"venafi" => "certificaterequests-issuer-venafi",
         _ => "certificaterequests-issuer-ca",

@@ -7,9 +7,11 @@ mod samples;
 mod watch;
 
 use crate::edge::Projector;
+use crate::flags::ListenAddress;
+use crate::http01;
 use crate::kube_api::{Kube, Pace};
 use crate::lease::Leadership;
-use crate::ports::{Events, Fence, KeyStore, Ports};
+use crate::ports::{AcmeOptions, AcmeShared, Events, Fence, KeyStore, Ports};
 pub use driver::{Driver, Inspection, Parts, Turn};
 use everleaf_engine::journal::Header;
 use everleaf_engine::{Config, Engine, Program};
@@ -22,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch as tokio_watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-pub use watch::{Feed, Watcher, feeds};
+pub use watch::{Feed, Watcher, budget_label, feeds};
 
 /// What an operator is made of.
 pub struct Setup {
@@ -40,6 +42,8 @@ pub struct Setup {
     pub namespace: String,
     /// Where a journal is kept, if one is.
     pub record: Option<PathBuf>,
+    /// How ACME challenges are answered and looked for.
+    pub acme: AcmeOptions,
     /// Whether effects may be performed.
     pub fence: Fence,
 }
@@ -55,6 +59,7 @@ pub struct Running {
     stop: tokio_watch::Sender<Option<Instant>>,
     driver: JoinHandle<()>,
     events: JoinHandle<()>,
+    responder: JoinHandle<()>,
 }
 
 /// Questions that may wait for the driver.
@@ -89,8 +94,11 @@ pub fn start_recording(
     let kube = Kube::new(setup.client).paced(setup.pace);
     let keys = KeyStore::default();
     let (events, writer) = Events::new(kube.clone());
-    let ports =
-        Ports::new(kube.clone(), setup.projector.clone(), keys.clone(), events, setup.fence);
+    let acme = AcmeShared::new(setup.acme);
+    let (stop, stopped) = tokio_watch::channel(None);
+    let responder = tokio::spawn(answer(acme.clone(), stopped.clone()));
+    let parts = (kube.clone(), setup.projector.clone(), keys.clone());
+    let ports = Ports::new(parts.0, parts.1, parts.2, events, acme, setup.fence);
     let program = Everleaf::new(setup.options.clone());
     let header = Header::new(
         program.plan(),
@@ -105,11 +113,25 @@ pub fn start_recording(
     let parts = Parts { engine, kube, projector, ports, keys, namespace, recorder, told };
     let (driver, turn) = Driver::new(parts);
     let underway = driver.underway();
-    let (stop, stopped) = tokio_watch::channel(None);
     let (inspections, asked) = mpsc::channel(INSPECTIONS_WAITING);
     let driver = tokio::spawn(driver.run(leadership, stopped, asked));
     let events = tokio::spawn(writer.run(underway));
-    Ok(Running { turn, inspections, decisions, stop, driver, events })
+    Ok(Running { turn, inspections, decisions, stop, driver, events, responder })
+}
+
+/// Answers HTTP-01 challenges until the end was asked for, where it is known at which address.
+async fn answer(acme: AcmeShared, mut stopped: tokio_watch::Receiver<Option<Instant>>) {
+    let Some(port) = acme.responder_port() else { return };
+    let address = ListenAddress::On { host: String::new(), port };
+    let ended = async move {
+        // An operator that is gone ends it too.
+        let _ = stopped.wait_for(Option::is_some).await;
+    };
+    match crate::serve::bind(&address).await {
+        Ok(Some(listener)) => http01::serve(listener, acme.tokens().clone(), ended).await,
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "HTTP-01 challenges cannot be answered"),
+    }
 }
 
 impl Running {
@@ -119,6 +141,7 @@ impl Running {
         let until = Instant::now() + LAST_WORDS;
         self.stop.send_replace(Some(until));
         let _ = self.driver.await;
+        let _ = self.responder.await;
         if tokio::time::timeout_at(until, self.events).await.is_err() {
             tracing::warn!("some Events were not written in time");
         }

@@ -12,7 +12,13 @@ pub fn sample(engine: &Engine<Everleaf>) -> Snapshot {
         match &object.facts {
             Facts::Certificate(facts) => snapshot.certificates.push(certificate(key, facts)),
             Facts::Issuer(facts) => snapshot.issuers.push(issuer(key, facts)),
-            Facts::Request(_) | Facts::Secret(_) | Facts::Ingress(_) | Facts::Key(_) => {}
+            Facts::Request(_)
+            | Facts::Secret(_)
+            | Facts::Ingress(_)
+            | Facts::Key(_)
+            | Facts::Order(_)
+            | Facts::Challenge(_)
+            | Facts::Budget(_) => {}
         }
     }
     snapshot

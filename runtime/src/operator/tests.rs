@@ -12,6 +12,24 @@ use everleaf_sim::http::ApiService;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+#[test]
+fn every_feed_keeps_to_the_namespace_and_budgets_to_the_operators_own() {
+    for feed in feeds("shop", "own") {
+        let kept = match feed.kind {
+            Kind::ClusterIssuer => "",
+            Kind::ConfigMap => "own",
+            _ => "shop",
+        };
+        assert_eq!(feed.selection.namespace, kept, "{feed:?}");
+    }
+    let mut shown: Vec<u8> = feeds("", "own").iter().map(|feed| feed.number).collect();
+    shown.sort_unstable();
+    let program = Everleaf::new(Options::default());
+    let all = 0..u8::try_from(program.feeds().len()).unwrap();
+    let of_api: Vec<u8> = all.filter(|number| *number != everleaf_nodes::feed::KEYS).collect();
+    assert_eq!(shown, of_api, "a machine starts only once all that it reads was listed");
+}
+
 struct World {
     kube: Kube,
     running: Running,
@@ -45,6 +63,7 @@ fn operate(client: kube::Client, told: &Told) -> Running {
         projector: Projector::new(CopiedAnnotations::default(), Limits::default()).gated(gates),
         namespace: told.namespace.to_owned(),
         record: None,
+        acme: ports::AcmeOptions::default(),
         fence: Arc::new(|| true),
     };
     start(setup, lease::unelected().leadership()).unwrap()

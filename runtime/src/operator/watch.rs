@@ -5,7 +5,7 @@ use crate::edge::{Projector, meta_of};
 use crate::kube_api::{ApiError, Kube, Selection, Verb};
 use everleaf_api::names;
 use everleaf_engine::{Delta, ObjectKey, digest_of};
-use everleaf_nodes::{Facts, Kind, feed};
+use everleaf_nodes::{Facts, Kind, budget, feed};
 use futures::io::AsyncBufReadExt;
 use serde_json::Value;
 use std::pin::pin;
@@ -34,8 +34,14 @@ pub struct Feed {
     pub selection: Selection,
 }
 
-/// Every feed of the API server; of one namespace if one is given.
-pub fn feeds(namespace: &str) -> Vec<Feed> {
+/// The selector of the ConfigMaps that hold what is left of the limits of ACME CAs.
+pub fn budget_label() -> String {
+    format!("{}=acme-budget", budget::LABEL)
+}
+
+/// Every feed of the API server; of one namespace if one is given. The budgets of ACME CAs are in
+/// the operator's own namespace.
+pub fn feeds(namespace: &str, own: &str) -> Vec<Feed> {
     let plain = |number, kind| Feed {
         number,
         kind,
@@ -54,6 +60,17 @@ pub fn feeds(namespace: &str) -> Vec<Feed> {
         secrets(feed::LABELLED_SECRETS, format!("{label}=true"), false),
         secrets(feed::OTHER_SECRETS, format!("{label}!=true"), true),
         plain(feed::INGRESSES, Kind::Ingress),
+        plain(feed::ORDERS, Kind::Order),
+        plain(feed::CHALLENGES, Kind::Challenge),
+        Feed {
+            number: feed::BUDGETS,
+            kind: Kind::ConfigMap,
+            selection: Selection {
+                namespace: own.to_owned(),
+                labels: budget_label(),
+                metadata_only: false,
+            },
+        },
     ];
     let mut cluster = plain(feed::CLUSTER_ISSUERS, Kind::ClusterIssuer);
     cluster.selection.namespace.clear();

@@ -2,6 +2,7 @@
 //! later; the graph waits. Before something is spent or stored, what it rests on is looked at
 //! again, and the answer may be `Stale`.
 
+mod acme;
 mod cache;
 mod certificates;
 mod events;
@@ -12,9 +13,11 @@ mod sign;
 
 use crate::edge::{Projector, feed_of, meta_of, version};
 use crate::kube_api::{ApiError, Kube};
+pub use acme::{AcmeOptions, AcmeShared};
 use cache::Cache;
 pub use events::{EventWriter, Events};
 use everleaf_engine::{Delta, EffectId, FailureClass, ObjectKey, Outcome, Timestamp, Written};
+use everleaf_nodes::effect::Strings;
 use everleaf_nodes::{Base, Do, Effect, Facts, Kind, feed};
 pub use keys::KeyStore;
 use serde_json::{Value, json};
@@ -71,6 +74,7 @@ pub struct Ports {
     cache: Cache,
     signers: sign::Signers,
     events: Events,
+    acme: AcmeShared,
     fence: Fence,
 }
 
@@ -81,10 +85,11 @@ impl Ports {
         projector: Projector,
         keys: KeyStore,
         events: Events,
+        acme: AcmeShared,
         fence: Fence,
     ) -> Self {
         let (cache, signers) = (Cache::default(), sign::Signers::default());
-        Self { kube, projector, keys, cache, signers, events, fence }
+        Self { kube, projector, keys, cache, signers, events, acme, fence }
     }
 
     /// Performs an effect. Events go out only if it was done.
@@ -107,6 +112,7 @@ impl Ports {
         match &effect.action {
             Do::ReadSecret { secret } => Ok(self.read_secret(secret).await?),
             Do::PatchStatus { patch } => self.patch_status(effect, patch).await,
+            Do::Settle { annotations, patch } => self.settle(effect, annotations, patch).await,
             Do::Delete { key, base } => self.delete(key, base).await,
             Do::TendSecret { secret, base, annotations, owned } => {
                 self.tend_secret(effect, (secret, base), annotations, *owned).await
@@ -115,6 +121,7 @@ impl Ports {
             Do::CreateRequest(request) => self.create_request(effect, request).await,
             Do::Store(store) => self.store(effect, store).await,
             Do::Sign(sign) => self.sign(effect, sign).await,
+            Do::Acme(acme) => self.acme(effect, acme).await,
             Do::Say => Ok(Report::done(Vec::new(), Vec::new())),
             Do::CreateCertificate { object } => self.create_certificate(effect, object).await,
             Do::UpdateCertificate { name, base, object } => {
@@ -160,6 +167,24 @@ impl Ports {
             self.cache.put(&object);
         }
         Ok(self.saw(subject.kind, &object, vec![subject.clone()]))
+    }
+
+    /// Writes annotations of ours, then the status of what came back.
+    async fn settle(&self, effect: &Effect, annotations: &Strings, patch: &str) -> Done {
+        let Effect { subject, base, .. } = effect;
+        let at = (&*subject.namespace, &*subject.name);
+        let meta = json!({
+            "uid": base.uid,
+            "resourceVersion": base.rv.to_string(),
+            "annotations": annotations,
+        });
+        let resource = crate::kube_api::resource(subject.kind);
+        let noted = self.kube.patch_at(resource, at, &json!({ "metadata": meta })).await;
+        let noted = noted.map_err(|error| undone(&error, std::slice::from_ref(subject)))?;
+        let rv = version(&meta_of(&noted));
+        let base = Base { uid: base.uid.clone(), rv };
+        let (subject, action) = (subject.clone(), effect.action.clone());
+        self.patch_status(&Effect { subject, base, action, events: Vec::new() }, patch).await
     }
 
     async fn delete(&self, key: &ObjectKey<Kind>, base: &Base) -> Done {

@@ -45,6 +45,20 @@ fn namespace(object: &Value) -> &str {
     }
 }
 
+/// Takes the ACME issuers out of the manifests: here is no network, and nobody who could reach a
+/// challenge.
+pub(super) fn take_acme(manifests: &mut Vec<Manifest>) -> BTreeSet<Named> {
+    let mut taken = BTreeSet::new();
+    manifests.retain(|manifest| {
+        let acme = manifest.object.pointer("/spec/acme").is_some_and(Value::is_object);
+        let named = defined(&manifest.object).filter(|_| acme);
+        let stays = named.is_none();
+        taken.extend(named);
+        stays
+    });
+    taken
+}
+
 /// The issuers of cert-manager's group that manifests name and none of them defines.
 pub(super) fn undefined(manifests: &[Manifest]) -> BTreeSet<Named> {
     let objects = || manifests.iter().map(|manifest| &manifest.object);

@@ -18,14 +18,21 @@ use std::sync::Arc;
 /// what names it.
 const SOON_MS: i64 = 6_000;
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 8] = [
     Kind::Certificate,
     Kind::CertificateRequest,
     Kind::Issuer,
     Kind::ClusterIssuer,
     Kind::Ingress,
     Kind::Secret,
+    Kind::Order,
+    Kind::Challenge,
 ];
+
+/// Those that say whether they are ready, or have Events to tell of it.
+fn speaks(kind: &Kind) -> bool {
+    !matches!(kind, Kind::Secret | Kind::Order | Kind::Challenge)
+}
 
 fn key_of(resource: Resource) -> String {
     match resource.api_version.split_once('/') {
@@ -96,7 +103,7 @@ pub(super) async fn troubles(
     client: kube::Client,
 ) -> Vec<Trouble> {
     let mut all = Vec::new();
-    for kind in KINDS.into_iter().filter(|kind| *kind != Kind::Secret) {
+    for kind in KINDS.into_iter().filter(speaks) {
         for object in objects(service, kind) {
             let (key, _) = key(kind, &object);
             let problems = match kind {

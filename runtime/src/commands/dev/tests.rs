@@ -101,25 +101,55 @@ async fn an_issuer_that_cannot_sign_is_told_with_the_request_that_waits_for_it()
     let text = "
 apiVersion: cert-manager.io/v1
 kind: Issuer
-metadata: {name: le, namespace: shop}
-spec: {acme: {server: https://acme.example.test/dir, privateKeySecretRef: {name: k}}}
+metadata: {name: vault, namespace: shop}
+spec: {vault: {server: https://v.example.test, path: pki/sign/web, auth: {tokenSecretRef: {name: k}}}}
 ---
 apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata: {name: web, namespace: shop}
-spec: {secretName: web, dnsNames: [a.example.test], issuerRef: {name: le}}
+spec: {secretName: web, dnsNames: [a.example.test], issuerRef: {name: vault}}
 ";
-    let told = failure("acme", text).await;
+    let told = failure("vault", text).await;
     for part in [
         "Certificate/shop/web: awaiting",
         "CertificateRequest/shop/web-1: ",
         "Ready=False Pending: ",
-        "Issuer/shop/le: ",
+        "Issuer/shop/vault: ",
         "Ready=False NotSupported: ",
         "Event Warning NotSupported: ",
     ] {
         assert!(told.contains(part), "{part:?} in {told}");
     }
+}
+
+#[tokio::test]
+async fn an_acme_issuer_asks_nobody_on_the_network_a_ca_stands_in_for_it() {
+    let text = "
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: letsencrypt}
+spec:
+  acme:
+    server: https://acme.example.test/dir
+    privateKeySecretRef: {name: k}
+    solvers: [{http01: {ingress: {}}}]
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: web, namespace: shop}
+spec:
+  secretName: web
+  dnsNames: [a.example.test]
+  issuerRef: {name: letsencrypt, kind: ClusterIssuer}
+";
+    outcome_of("acme", text).await.expect("a CA stands in for the ACME issuer");
+    let mut manifests = input::manifest(Path::new("x.yaml"), text).unwrap();
+    let taken: Vec<String> =
+        issuers::take_acme(&mut manifests).iter().map(issuers::Named::told).collect();
+    assert_eq!(
+        (taken.as_slice(), manifests.len()),
+        (&["ClusterIssuer/letsencrypt".to_owned()][..], 1)
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::sight::Sight;
 use everleaf_engine::{Engine, ObjectKey, Program, Status, Timestamp};
 use everleaf_graph::{Edge, Machine, State, WaitKind};
 use everleaf_nodes::effect::rfc3339;
-use everleaf_nodes::facts::{Condition, Problem};
+use everleaf_nodes::facts::{AcmeState, Attempt, Class, Condition, Problem};
 use everleaf_nodes::{Everleaf, Facts, Kind};
 use serde_json::{Value, json};
 
@@ -84,7 +84,30 @@ impl<'a> Answer<'a> {
             Some(Facts::Certificate(facts)) => &facts.status.conditions,
             Some(Facts::Request(facts)) => &facts.conditions,
             Some(Facts::Issuer(facts)) => &facts.conditions,
-            Some(Facts::Secret(_) | Facts::Ingress(_) | Facts::Key(_)) | None => &[],
+            // Orders and Challenges say in state and reason what others say in conditions.
+            _ => &[],
+        }
+    }
+
+    /// State and reason, where those are what the status says.
+    fn progress(&self) -> Option<(AcmeState, &str)> {
+        match self.facts? {
+            Facts::Order(facts) => Some((facts.state, &facts.reason)),
+            Facts::Challenge(facts) => Some((facts.state, &facts.reason)),
+            _ => None,
+        }
+    }
+
+    /// What was last asked for in vain, where that is why it is where it is.
+    fn attempt(&self) -> Option<&Attempt> {
+        if self.truths().get("failed") != Some(&json!(true)) {
+            return None;
+        }
+        match self.facts? {
+            Facts::Order(facts) => facts.attempt.as_ref(),
+            Facts::Challenge(facts) => facts.attempt.as_ref(),
+            Facts::Issuer(facts) => facts.account.attempt.as_ref(),
+            _ => None,
         }
     }
 
@@ -145,6 +168,14 @@ impl<'a> Answer<'a> {
             let Condition { kind, status, reason, message, .. } = condition;
             text.push_str(&format!("  {kind}={status} {reason}: {message}\n"));
         }
+        if let Some((state, reason)) = self.progress() {
+            text.push_str(&format!("  state={:?} {reason}\n", state.text()));
+        }
+        if let Some(attempt) = self.attempt().filter(|attempt| attempt.class != Class::Wait) {
+            let Attempt { step, number, at, detail, .. } = attempt;
+            let at = rfc3339(*at);
+            text.push_str(&format!("  {step} failed at {at}, try {number}: {detail}\n"));
+        }
         text
     }
 
@@ -181,6 +212,10 @@ impl<'a> Answer<'a> {
             "facts": self.truths(),
             "problems": self.problems(),
             "conditions": self.conditions(),
+            "progress": self.progress().map(|(state, reason)| {
+                json!({"state": state.text(), "reason": reason})
+            }),
+            "attempt": self.attempt(),
             "assumed": self.assumed,
             "next": self.next(),
             "waits": waits.collect::<Vec<_>>(),

@@ -6,17 +6,20 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// The flags that decide what is made of an object, or how it is read. The others of the
 /// operator are accepted, so that its command line can be given as it is, and not shown.
-const SHOWN: [&str; 19] = [
+const SHOWN: [&str; 22] = [
     "kubeconfig",
     "master",
     "namespace",
     "cluster_resource_namespace",
+    "leader_election_namespace",
     "controllers",
     "feature_gates",
     "enable_certificate_owner_ref",
     "copied_annotation_prefixes",
     "certificate_request_minimum_backoff_duration",
     "certificate_request_maximum_backoff_duration",
+    "max_concurrent_challenges",
+    "dns01_check_retry_period",
     "default_issuer_name",
     "default_issuer_kind",
     "default_issuer_group",

@@ -94,14 +94,29 @@ pub async fn look(
             // A CA signs without the request's own key.
             let own =
                 issuer.as_ref().is_some_and(|i| matches!(i.signer, Signer::SelfSigned { .. }));
+            if issuer.as_ref().is_some_and(|i| matches!(i.signer, Signer::Acme(_))) {
+                reading.list(Kind::Order, &key.namespace, "").await?;
+            }
             let asked = reading.seen.first().filter(|_| own).and_then(|seen| asked(seen, facts));
             reading.assume_key(asked, &facts.issuer, issuer.as_ref());
         }
-        Facts::Issuer(facts) => reading.authority(key, facts).await?,
+        Facts::Issuer(facts) => {
+            reading.authority(key, facts).await?;
+            reading.account(key, facts).await?;
+        }
+        Facts::Order(facts) => {
+            reading.issuer(&key.namespace, &facts.issuer).await?;
+            reading.beside_order(key).await?;
+        }
+        Facts::Challenge(facts) => {
+            reading.issuer(&key.namespace, &facts.issuer).await?;
+            // Seats are taken by all of them, in every namespace.
+            reading.list(Kind::Challenge, "", "").await?;
+        }
         Facts::Ingress(_) => {
             reading.list(Kind::Certificate, &key.namespace, "").await?;
         }
-        Facts::Secret(_) | Facts::Key(_) => {}
+        Facts::Secret(_) | Facts::Key(_) | Facts::Budget(_) => {}
     }
     Ok(reading.into_sight(key, now))
 }
@@ -226,11 +241,43 @@ impl Reading<'_> {
         facts: &IssuerFacts,
     ) -> Result<(), Blind> {
         let Signer::Ca { secret, .. } = &facts.signer else { return Ok(()) };
-        let namespace = match issuer.kind {
+        let namespace = self.namespace_of_secrets(issuer);
+        self.get(Kind::Secret, &namespace, secret).await.map(drop)
+    }
+
+    fn namespace_of_secrets(&self, issuer: &ObjectKey<Kind>) -> Arc<str> {
+        match issuer.kind {
             Kind::ClusterIssuer => self.options.cluster_resource_namespace.clone(),
             _ => issuer.namespace.clone(),
-        };
-        self.get(Kind::Secret, &namespace, secret).await.map(drop)
+        }
+    }
+
+    /// The Secrets that an ACME issuer names.
+    async fn account(
+        &mut self,
+        issuer: &ObjectKey<Kind>,
+        facts: &IssuerFacts,
+    ) -> Result<(), Blind> {
+        let Signer::Acme(acme) = &facts.signer else { return Ok(()) };
+        let namespace = self.namespace_of_secrets(issuer);
+        let binding = acme.binding.iter().map(|binding| &binding.key.secret);
+        let solvers = acme.solvers.iter().flat_map(|solver| &solver.secrets);
+        let named: BTreeSet<&Arc<str>> =
+            [&acme.key.secret].into_iter().chain(binding).chain(solvers).collect();
+        for secret in named {
+            self.get(Kind::Secret, &namespace, secret).await?;
+        }
+        Ok(())
+    }
+
+    /// What an Order depends on besides its issuer: its Challenges, the orders of the same names
+    /// anywhere, and what is left of the CA's limits.
+    async fn beside_order(&mut self, key: &ObjectKey<Kind>) -> Result<(), Blind> {
+        self.list(Kind::Challenge, &key.namespace, "").await?;
+        self.list(Kind::Order, "", "").await?;
+        let own = self.options.operator_namespace.clone();
+        self.list(Kind::ConfigMap, &own, &crate::operator::budget_label()).await?;
+        Ok(())
     }
 
     /// Reads an object that need not be there.

@@ -37,6 +37,7 @@ impl World {
             projector: projector(),
             namespace: String::new(),
             record: None,
+            acme: crate::ports::AcmeOptions::default(),
             fence: Arc::new(|| true),
         };
         let leads = crate::lease::unelected().leadership();
@@ -187,6 +188,30 @@ async fn a_certificate_that_its_ca_clamped_is_fresh_though_the_ca_is_in_another_
     let issuer = ObjectKey::new(Kind::ClusterIssuer, "", "ca");
     let told = world.why(&issuer, Options::default(), at).await;
     assert_eq!(told.state(), "ready", "{}", told.text);
+}
+
+#[tokio::test]
+async fn an_order_is_explained_and_what_it_shares_with_others_has_to_be_seen() {
+    let world = World::new();
+    let order = json!({
+        "apiVersion": "acme.cert-manager.io/v1",
+        "kind": "Order",
+        "metadata": {"name": "web-1", "namespace": "demo"},
+        "spec": {
+            "request": "Y3Ny",
+            "dnsNames": ["a.example.test"],
+            "issuerRef": {"name": "gone"},
+        },
+    });
+    world.apply("orders.acme.cert-manager.io", order);
+    let key = ObjectKey::new(Kind::Order, "demo", "web-1");
+    let at = world.until(&key, "unserved").await;
+    let told = world.why(&key, Options::default(), at).await;
+    assert_eq!((told.state(), &told.json["machine"]), ("unserved", &json!("order")));
+    assert_eq!(told.json["attempt"], Value::Null, "nothing was asked of a CA: {}", told.text);
+    world.forbid(&[(Verb::List, "orders.acme.cert-manager.io")]);
+    let told = world.why(&key, Options::default(), at).await;
+    assert!(told.unknown.is_some_and(|why| why.contains("`list orders`")), "{}", told.text);
 }
 
 #[tokio::test]

@@ -1,0 +1,139 @@
+//! What is asked of resources that are no kind of the world: routes, Services, tokens, and solvers
+//! behind an extension API server.
+
+use super::{ApiError, Call, JSON, Kube, MANAGER, Resource, Verb, count};
+use http::Request;
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Value, json};
+
+/// The longest answer of an extension API server that is read, in bytes.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// `v1` Services.
+pub const SERVICES: Resource = Resource {
+    root: "/api/v1",
+    plural: "services",
+    namespaced: true,
+    api_version: "v1",
+    kind: "Service",
+};
+
+/// `discovery.k8s.io/v1` EndpointSlices.
+pub const ENDPOINT_SLICES: Resource = Resource {
+    root: "/apis/discovery.k8s.io/v1",
+    plural: "endpointslices",
+    namespaced: true,
+    api_version: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+};
+
+/// `gateway.networking.k8s.io/v1` HTTPRoutes.
+pub const HTTP_ROUTES: Resource = Resource {
+    root: "/apis/gateway.networking.k8s.io/v1",
+    plural: "httproutes",
+    namespaced: true,
+    api_version: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+};
+
+impl Kube {
+    /// Replaces an object; its resourceVersion has to be in it.
+    ///
+    /// # Errors
+    /// Any; a conflict if it changed in between.
+    pub async fn replace_at(
+        &self,
+        resource: Resource,
+        (namespace, name): (&str, &str),
+        object: &Value,
+    ) -> Result<Value, ApiError> {
+        let path = format!("{}?fieldManager={MANAGER}", resource.object(namespace, name));
+        self.call(Call {
+            verb: Verb::Update,
+            kind: resource.plural,
+            method: "PUT",
+            path: &path,
+            content_type: JSON,
+            accept: JSON,
+            body: object.to_string().into_bytes(),
+        })
+        .await
+    }
+
+    /// Deletes the object of that name, if it is the one with that UID.
+    ///
+    /// # Errors
+    /// Any; [`ApiError::is_absent`] if there is none, a conflict if it is another.
+    pub async fn delete_at(
+        &self,
+        resource: Resource,
+        (namespace, name): (&str, &str),
+        uid: &str,
+    ) -> Result<Value, ApiError> {
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": { "uid": uid },
+        });
+        self.call(Call {
+            verb: Verb::Delete,
+            kind: resource.plural,
+            method: "DELETE",
+            path: &resource.object(namespace, name),
+            content_type: JSON,
+            accept: JSON,
+            body: body.to_string().into_bytes(),
+        })
+        .await
+    }
+
+    /// Asks for a token of a service account (TokenRequest API), for so many seconds.
+    ///
+    /// # Errors
+    /// Any; [`ApiError::is_absent`] if there is no such account.
+    pub async fn token(
+        &self,
+        (namespace, account): (&str, &str),
+        audiences: &[String],
+        seconds: i64,
+    ) -> Result<Value, ApiError> {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let body = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "audiences": audiences, "expirationSeconds": seconds },
+        });
+        self.call(Call {
+            verb: Verb::Create,
+            kind: "serviceaccounts/token",
+            method: "POST",
+            path: &path,
+            content_type: JSON,
+            accept: JSON,
+            body: body.to_string().into_bytes(),
+        })
+        .await
+    }
+
+    /// POSTs JSON to a path of the API server; an answer of any status is an answer.
+    ///
+    /// # Errors
+    /// If none came, or one of more than 1 MiB.
+    pub async fn post_raw(&self, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), ApiError> {
+        let (verb, kind) = (Verb::Create, "extensions");
+        let request = Request::post(path)
+            .header("content-type", JSON)
+            .header("accept", JSON)
+            .body(kube::client::Body::from(body))
+            .map_err(|error| ApiError::unbuildable(verb, kind, &error))?;
+        self.turn().await;
+        let answer = self.client.send(request).await;
+        let answer = answer.map_err(|error| ApiError::from_kube(verb, kind, error))?;
+        let status = answer.status().as_u16();
+        count(verb, kind, status);
+        let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| ApiError::other(verb, kind, &error.to_string()))?;
+        Ok((status, body.to_bytes().to_vec()))
+    }
+}

@@ -1,0 +1,423 @@
+//! Routes to our responder: a Service without selector, its EndpointSlices, and an Ingress or an
+//! HTTPRoute, in the Challenge's namespace, all owned by the Challenge.
+
+use super::super::{Ports, owner_reference};
+use super::controller_uid;
+use super::fault::{Fault, Halt};
+use super::solve::solver;
+use crate::http01::path;
+use crate::kube_api::{ENDPOINT_SLICES, HTTP_ROUTES, Resource, SERVICES, resource};
+use everleaf_api::names;
+use everleaf_api::types::http01::{
+    AcmeSolverHttp01, Http01GatewayHttpRoute, Http01Ingress, TemplateMeta,
+};
+use everleaf_engine::digest_of;
+use everleaf_nodes::facts::Class;
+use everleaf_nodes::{Effect, Kind};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The port of the Services.
+const PORT: u16 = 80;
+const INGRESSES: Resource = resource(Kind::Ingress);
+
+const ALLOW_FROM: &str = "nginx.ingress.kubernetes.io/whitelist-source-range";
+const INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+
+/// What a route is for.
+struct Way<'a> {
+    effect: &'a Effect,
+    /// The name of every object that is made.
+    name: String,
+    /// The name or address that is proved.
+    host: &'a str,
+    token: &'a str,
+    labels: BTreeMap<String, String>,
+    exact: bool,
+}
+
+impl Way<'_> {
+    fn metadata(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "namespace": self.effect.subject.namespace,
+            "labels": self.labels,
+            "ownerReferences": [owner_reference(self.effect)],
+        })
+    }
+
+    /// The host of a rule; none for an address, for which rules have no form.
+    fn rule_host(&self) -> Option<&str> {
+        self.host.parse::<IpAddr>().is_err().then_some(self.host)
+    }
+
+    fn service(&self, kind: Option<&str>, target: u16) -> Value {
+        let mut metadata = self.metadata(&self.name);
+        metadata["annotations"] = json!({ "auth.istio.io/8089": "NONE" });
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {
+                "type": kind.filter(|kind| !kind.is_empty()).unwrap_or("NodePort"),
+                "ports": [{
+                    "name": "http", "port": PORT, "targetPort": target, "protocol": "TCP",
+                }],
+            },
+        })
+    }
+
+    /// Slices of the addresses, one for each family.
+    fn slices(&self, ips: &[IpAddr], port: u16) -> Vec<Value> {
+        let families: [(&str, &str, fn(&IpAddr) -> bool); 2] =
+            [("IPv4", "v4", IpAddr::is_ipv4), ("IPv6", "v6", IpAddr::is_ipv6)];
+        let slice = |(family, suffix, of): (&str, &str, fn(&IpAddr) -> bool)| {
+            let ips: Vec<String> =
+                ips.iter().filter(|ip| of(ip)).map(ToString::to_string).collect();
+            let mut metadata = self.metadata(&format!("{}-{suffix}", self.name));
+            metadata["labels"][SERVICE_NAME] = json!(self.name);
+            metadata["labels"][MANAGED_BY] = json!("everleaf");
+            let endpoint = |ip: &String| json!({ "addresses": [ip], "conditions": { "ready": true, "serving": true } });
+            (!ips.is_empty()).then(|| {
+                json!({
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "kind": "EndpointSlice",
+                    "metadata": metadata,
+                    "addressType": family,
+                    "endpoints": ips.iter().map(endpoint).collect::<Vec<_>>(),
+                    "ports": [{ "name": "http", "port": port, "protocol": "TCP" }],
+                })
+            })
+        };
+        families.into_iter().filter_map(slice).collect()
+    }
+
+    fn ingress_path(&self) -> Value {
+        json!({
+            "path": path(self.token),
+            "pathType": if self.exact { "Exact" } else { "ImplementationSpecific" },
+            "backend": { "service": { "name": self.name, "port": { "number": PORT } } },
+        })
+    }
+
+    fn ingress_rule(&self) -> Value {
+        let mut rule = json!({ "http": { "paths": [self.ingress_path()] } });
+        if let Some(host) = self.rule_host() {
+            rule["host"] = json!(host);
+        }
+        rule
+    }
+
+    fn ingress(&self, config: &Http01Ingress) -> Value {
+        let none = TemplateMeta::default();
+        let template = config.ingress_template.as_ref().and_then(|one| one.metadata.as_ref());
+        let TemplateMeta { annotations: extra, labels } = template.unwrap_or(&none);
+        let mut annotations = BTreeMap::new();
+        if !extra.keys().any(|key| key.ends_with("/whitelist-source-range")) {
+            annotations.insert(ALLOW_FROM.to_owned(), "0.0.0.0/0,::/0".to_owned());
+        }
+        if let Some(class) = config.class.as_ref().filter(|class| !class.is_empty()) {
+            annotations.insert(INGRESS_CLASS.to_owned(), class.clone());
+        }
+        annotations.extend(extra.clone());
+        let mut metadata = self.metadata(&self.name);
+        metadata["annotations"] = json!(annotations);
+        merge(&mut metadata["labels"], labels);
+        let mut spec = json!({ "rules": [self.ingress_rule()] });
+        if let Some(class) = config.ingress_class_name.as_ref().filter(|class| !class.is_empty()) {
+            spec["ingressClassName"] = json!(class);
+        }
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": metadata,
+            "spec": spec,
+        })
+    }
+
+    fn route(&self, config: &Http01GatewayHttpRoute) -> Value {
+        let mut metadata = self.metadata(&self.name);
+        merge(&mut metadata["labels"], &config.labels);
+        let mut spec = json!({
+            "parentRefs": config.parent_refs,
+            "rules": [{
+                "matches": [{ "path": { "type": "Exact", "value": path(self.token) } }],
+                "backendRefs": [{
+                    "group": "", "kind": "Service", "name": self.name, "port": PORT, "weight": 1,
+                }],
+            }],
+        });
+        if let Some(host) = self.rule_host() {
+            spec["hostnames"] = json!([host]);
+        }
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": metadata,
+            "spec": spec,
+        })
+    }
+
+    /// Puts our path first into a rule of the host of somebody's Ingress. Whether that changed it.
+    fn enter(&self, ingress: &mut Value) -> bool {
+        let ours = self.ingress_path();
+        let host = self.rule_host();
+        let rules = array(&mut ingress["spec"]["rules"]);
+        let Some(rule) = rules.iter_mut().find(|rule| rule["host"].as_str() == host) else {
+            rules.push(self.ingress_rule());
+            return true;
+        };
+        let paths = array(&mut rule["http"]["paths"]);
+        if paths.contains(&ours) {
+            return false;
+        }
+        paths.retain(|one| one["path"] != ours["path"]);
+        paths.insert(0, ours);
+        true
+    }
+
+    /// Takes our path out again, and rules that are left empty by that. Whether that changed it.
+    fn leave(&self, ingress: &mut Value) -> bool {
+        let is_ours = |one: &Value| {
+            one["path"] == json!(path(self.token))
+                && one.pointer("/backend/service/name") == Some(&json!(self.name))
+        };
+        let mut changed = false;
+        let rules = array(&mut ingress["spec"]["rules"]);
+        rules.retain_mut(|rule| {
+            let Some(paths) = rule.pointer_mut("/http/paths").and_then(Value::as_array_mut) else {
+                return true;
+            };
+            let before = paths.len();
+            paths.retain(|one| !is_ours(one));
+            changed |= paths.len() < before;
+            paths.len() == before || !paths.is_empty()
+        });
+        changed
+    }
+}
+
+fn array(value: &mut Value) -> &mut Vec<Value> {
+    if !value.is_array() {
+        *value = json!([]);
+    }
+    value.as_array_mut().expect("it was made one")
+}
+
+fn merge(labels: &mut Value, more: &BTreeMap<String, String>) {
+    for (key, value) in more {
+        labels[key] = json!(value);
+    }
+}
+
+/// Adler-32 (RFC 1950, section 8.2): what cert-manager puts names and tokens into labels with.
+fn adler32(text: &str) -> u32 {
+    let step = |(a, b): (u32, u32), byte: u8| {
+        let a = (a + u32::from(byte)) % 65_521;
+        (a, (b + a) % 65_521)
+    };
+    let (a, b) = text.bytes().fold((1, 0), step);
+    b << 16 | a
+}
+
+fn labels(host: &str, token: &str, extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = extra.clone();
+    labels.insert(names::HTTP_DOMAIN.to_owned(), adler32(host).to_string());
+    labels.insert(names::HTTP_TOKEN.to_owned(), adler32(token).to_string());
+    labels.insert(names::HTTP01_SOLVER.to_owned(), "true".to_owned());
+    labels
+}
+
+fn config(text: &str) -> Result<AcmeSolverHttp01, Halt> {
+    let missing = || Fault::new(Class::User, "spec.solver has no http01").into();
+    solver(text)?.http01.ok_or_else(missing)
+}
+
+impl Ports {
+    fn way<'a>(&self, effect: &'a Effect, (host, token): (&'a str, &'a str)) -> Way<'a> {
+        let options = self.acme.options();
+        // One name for each life of the Challenge: what another left behind is not taken for ours.
+        let digest = digest_of(&(&effect.subject.name, &effect.base.uid));
+        Way {
+            effect,
+            name: format!("cm-acme-http-solver-{digest}"),
+            host,
+            token,
+            labels: labels(host, token, &options.extra_labels),
+            exact: options.exact_path,
+        }
+    }
+
+    /// Leads requests for the token to this process.
+    pub(super) async fn route(
+        &self,
+        effect: &Effect,
+        at: (&str, &str),
+        text: &str,
+    ) -> Result<(), Halt> {
+        let (way, config) = (self.way(effect, at), config(text)?);
+        let options = self.acme.options();
+        if options.responder_ips.is_empty() {
+            let detail = "it is not known at which address this process answers HTTP-01 \
+                          challenges; set --acme-http01-responder-ip";
+            return Err(Fault::new(Class::User, detail).into());
+        }
+        let ingress = config.ingress.as_ref();
+        let gateway = config.gateway_http_route.as_ref();
+        let kind = ingress.and_then(|one| one.service_type.as_deref());
+        let kind = kind.or_else(|| gateway.and_then(|one| one.service_type.as_deref()));
+        let port = options.responder_port;
+        self.ensure(effect, SERVICES, &way.service(kind, port)).await?;
+        for slice in way.slices(&options.responder_ips, port) {
+            self.ensure(effect, ENDPOINT_SLICES, &slice).await?;
+        }
+        match (ingress, gateway) {
+            (Some(ingress), _) => match named(ingress) {
+                Some(name) => self.edit(&way, name, false).await,
+                None => self.ensure(effect, INGRESSES, &way.ingress(ingress)).await,
+            },
+            (None, Some(gateway)) => self.ensure(effect, HTTP_ROUTES, &way.route(gateway)).await,
+            (None, None) => {
+                Err(Fault::new(Class::User, "the HTTP-01 solver names neither ingress nor gateway")
+                    .into())
+            }
+        }
+    }
+
+    /// Leads requests here if they are led elsewhere.
+    pub(super) async fn move_route(
+        &self,
+        effect: &Effect,
+        at: (&str, &str),
+        text: &str,
+    ) -> Result<(), Halt> {
+        let (way, options) = (self.way(effect, at), self.acme.options());
+        let namespace = &*effect.subject.namespace;
+        let mut missing = false;
+        for slice in way.slices(&options.responder_ips, options.responder_port) {
+            let name = slice["metadata"]["name"].as_str().unwrap_or_default();
+            let mut found = match self.kube.get_at(ENDPOINT_SLICES, (namespace, name)).await {
+                Ok(found) => found,
+                Err(error) if error.is_absent() => {
+                    missing = true;
+                    continue;
+                }
+                Err(error) => return Err(self.unsolved(&error)),
+            };
+            if addresses(&found) != addresses(&slice) || found["ports"] != slice["ports"] {
+                found["endpoints"] = slice["endpoints"].clone();
+                found["ports"] = slice["ports"].clone();
+                let written =
+                    self.kube.replace_at(ENDPOINT_SLICES, (namespace, name), &found).await;
+                written.map_err(|error| self.unsolved(&error))?;
+            }
+        }
+        if missing { self.route(effect, at, text).await } else { Ok(()) }
+    }
+
+    /// Removes what [`route`](Self::route) made, the road before the house.
+    pub(super) async fn unroute(
+        &self,
+        effect: &Effect,
+        at: (&str, &str),
+        text: &str,
+    ) -> Result<(), Halt> {
+        let (way, config) = (self.way(effect, at), config(text)?);
+        match (&config.ingress, &config.gateway_http_route) {
+            (Some(ingress), _) => match named(ingress) {
+                Some(name) => self.edit(&way, name, true).await?,
+                None => self.remove(effect, INGRESSES, &way.name).await?,
+            },
+            (None, Some(_)) => self.remove(effect, HTTP_ROUTES, &way.name).await?,
+            (None, None) => {}
+        }
+        for slice in way.slices(&self.acme.options().responder_ips, PORT) {
+            let name = slice["metadata"]["name"].as_str().unwrap_or_default();
+            self.remove(effect, ENDPOINT_SLICES, name).await?;
+        }
+        self.remove(effect, SERVICES, &way.name).await
+    }
+
+    /// Creates an object; one of that name that the Challenge owns is it.
+    async fn ensure(&self, effect: &Effect, of: Resource, object: &Value) -> Result<(), Halt> {
+        let namespace = &effect.subject.namespace;
+        let manager = super::super::events::MANAGER;
+        match self.kube.create_at(of, namespace, object, manager).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_taken() => {}
+            Err(error) => return Err(self.unsolved(&error)),
+        }
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let found = self.kube.get_at(of, (namespace, name)).await;
+        let found = found.map_err(|error| self.unsolved(&error))?;
+        if controller_uid(&found).as_deref() == Some(&*effect.base.uid) {
+            return Ok(());
+        }
+        let detail = format!("{} {name} exists and is not the Challenge's", of.kind);
+        Err(Fault::new(Class::User, detail).into())
+    }
+
+    /// Deletes the object of that name, if the Challenge owns it.
+    async fn remove(&self, effect: &Effect, of: Resource, name: &str) -> Result<(), Halt> {
+        let at = (&*effect.subject.namespace, name);
+        let found = match self.kube.get_at(of, at).await {
+            Ok(found) => found,
+            Err(error) if error.is_absent() => return Ok(()),
+            Err(error) => return Err(self.unsolved(&error)),
+        };
+        if controller_uid(&found).as_deref() != Some(&*effect.base.uid) {
+            return Ok(());
+        }
+        let uid = crate::edge::meta_of(&found).uid;
+        match self.kube.delete_at(of, at, &uid).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_absent() => Ok(()),
+            Err(error) => Err(self.unsolved(&error)),
+        }
+    }
+
+    /// Puts our path into somebody's Ingress, or takes it out; one that is gone needs no clean-up.
+    async fn edit(&self, way: &Way<'_>, name: &str, leaving: bool) -> Result<(), Halt> {
+        let at = (&*way.effect.subject.namespace, name);
+        let mut found = match self.kube.get_at(INGRESSES, at).await {
+            Ok(found) => found,
+            Err(error) if error.is_absent() && leaving => return Ok(()),
+            Err(error) if error.is_absent() => {
+                let detail = format!("the Ingress {name:?} that the solver names does not exist");
+                return Err(Fault::new(Class::User, detail).into());
+            }
+            Err(error) => return Err(self.unsolved(&error)),
+        };
+        let changed = if leaving { way.leave(&mut found) } else { way.enter(&mut found) };
+        if !changed {
+            return Ok(());
+        }
+        if let Some(spec) = found["spec"].as_object_mut() {
+            drop_empty(spec, "rules");
+        }
+        let written = self.kube.replace_at(INGRESSES, at, &found).await;
+        written.map(|_| ()).map_err(|error| self.unsolved(&error))
+    }
+}
+
+fn named(ingress: &Http01Ingress) -> Option<&str> {
+    ingress.name.as_deref().filter(|name| !name.is_empty())
+}
+
+/// The addresses of a slice's endpoints.
+fn addresses(slice: &Value) -> Vec<&str> {
+    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+    endpoints.filter_map(|endpoint| endpoint["addresses"][0].as_str()).collect()
+}
+
+fn drop_empty(map: &mut Map<String, Value>, field: &str) {
+    if map.get(field).and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        map.remove(field);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! ACME effects: requests to a CA, routes and records, and the writes that tell what came of them.
+//!
+//! Every answer is written into the object, a good one into its status, any other as
+//! `everleaf.dev/acme-attempt`. Nothing here waits or tries again over time: the graph does. What
+//! a CA answered is written for whoever the object is now, by its UID alone, for it must not be
+//! lost to somebody's label; what is decided before a request goes out has the resourceVersion.
+
+mod accounts;
+mod budget;
+mod challenges;
+mod check;
+mod dns01;
+mod fault;
+mod follow;
+mod http01;
+mod options;
+mod orders;
+mod register;
+mod solve;
+#[cfg(test)]
+mod tests;
+
+pub use options::AcmeOptions;
+
+use super::{Done, Ports, Report, Undone, undone};
+use crate::http01::Tokens;
+use crate::kube_api::resource;
+use accounts::{Clients, Keys};
+use dns01::Lookup;
+use everleaf_api::names::everleaf as ours;
+use everleaf_engine::{Digest, Timestamp, Uid};
+use everleaf_nodes::effect::{Acme, Trial, rfc3339};
+use everleaf_nodes::{Effect, Event, Kind};
+use fault::Halt;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// So many claims are remembered: more than are ever between their claim and their order.
+const CLAIMS_KEPT: usize = 4096;
+
+/// What ACME effects share: clients of CAs, account keys, tokens, resolvers. Clones share it.
+#[derive(Clone, Default)]
+pub struct AcmeShared(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    options: AcmeOptions,
+    tokens: Tokens,
+    clients: Clients,
+    keys: Keys,
+    /// Claims that this process wrote and did not act on yet, by the Order's UID.
+    claims: Mutex<BTreeMap<Uid, i64>>,
+    /// Set up when it is first needed: it wants the platform's certificate authorities.
+    lookup: OnceLock<Result<Lookup, everleaf_dns::Error>>,
+    checker: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl AcmeShared {
+    /// By these options. Nothing is asked or opened yet.
+    pub fn new(options: AcmeOptions) -> Self {
+        Self(Arc::new(Shared { options, ..Shared::default() }))
+    }
+
+    /// What the HTTP-01 responder answers with.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// The port of the responder; `None` if nobody would know where it is.
+    pub fn responder_port(&self) -> Option<u16> {
+        let options = self.options();
+        (!options.responder_ips.is_empty()).then_some(options.responder_port)
+    }
+
+    fn options(&self) -> &AcmeOptions {
+        &self.0.options
+    }
+
+    fn claimed(&self, order: &Uid, at: Timestamp) {
+        let mut claims = self.0.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        while claims.len() >= CLAIMS_KEPT {
+            claims.pop_first();
+        }
+        claims.insert(order.clone(), at.as_seconds());
+    }
+
+    /// Whether this process wrote that claim and sent nothing since. True once: what is asked
+    /// about is about to be sent.
+    fn takes_claim(&self, order: &Uid, at: Timestamp) -> bool {
+        let mut claims = self.0.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.remove(order) == Some(at.as_seconds())
+    }
+}
+
+/// How a step went that may end in an attempt.
+type Told = Result<Report, Halt>;
+
+impl Ports {
+    /// What the HTTP-01 responder answers with.
+    pub fn tokens(&self) -> &Tokens {
+        self.acme.tokens()
+    }
+
+    /// Performs an effect of ACME.
+    pub(super) async fn acme(&self, effect: &Effect, acme: &Acme) -> Done {
+        let told = match acme {
+            Acme::Register(it) => {
+                let done = self.register(effect, it).await;
+                return self.tell(effect, &it.trial, Some(it.inputs), done).await;
+            }
+            Acme::CreateOrder(it) => return self.create_order(effect, it).await,
+            Acme::TakeCertificate { order, base, leaf, conditions } => {
+                return self.take_certificate(effect, (order, base, *leaf), conditions).await;
+            }
+            Acme::Claim(it) => return self.claim(effect, it).await,
+            Acme::CreateChallenge(it) => return self.create_challenge(effect, it).await,
+            Acme::Guard => return self.guard(effect).await,
+            Acme::CleanUp(it) => return self.clean_up(effect, it).await,
+            Acme::Place(it) => (&it.trial, self.place(effect, it).await),
+            Acme::ReadAuthorizations(it) => (&it.trial, self.read_authorizations(effect, it).await),
+            Acme::Follow(it) => (&it.trial, self.follow(effect, it).await),
+            Acme::Finalize(it) => (&it.trial, self.finalize(effect, it).await),
+            Acme::Present(it) => (&it.trial, self.present(effect, it).await),
+            Acme::SelfCheck(it) => (&it.trial, self.self_check(effect, it).await),
+            Acme::Accept(it) => (&it.trial, self.accept(effect, it).await),
+            Acme::Poll(it) => (&it.trial, self.poll(effect, it).await),
+        };
+        self.tell(effect, told.0, None, told.1).await
+    }
+
+    /// Writes a fault down; then it is told, and the effect is done.
+    async fn tell(
+        &self,
+        effect: &Effect,
+        trial: &Trial,
+        inputs: Option<Digest>,
+        done: Told,
+    ) -> Done {
+        match done {
+            Ok(report) => Ok(report),
+            Err(Halt::Undone(undone)) => Err(undone),
+            Err(Halt::Fault(fault)) => {
+                let attempt = fault.attempt(trial, inputs, super::now());
+                let text = everleaf_nodes::acme::notes::attempt_text(&attempt, &effect.base.uid);
+                let noted = self.annotate(effect, ours::ACME_ATTEMPT, &text).await?;
+                match fault.status(effect.subject.kind, &attempt) {
+                    Some(status) => self.write_status(effect, status).await,
+                    None => Ok(self.saw_subject(effect, &noted)),
+                }
+            }
+        }
+    }
+
+    fn saw_subject(&self, effect: &Effect, object: &Value) -> Report {
+        self.saw(effect.subject.kind, object, vec![effect.subject.clone()])
+    }
+
+    /// Writes an annotation of ours on the effect's subject, whatever its version is.
+    async fn annotate(&self, effect: &Effect, key: &str, text: &str) -> Result<Value, Undone> {
+        let annotations = Map::from_iter([(key.to_owned(), json!(text))]);
+        let meta = json!({ "uid": effect.base.uid, "annotations": annotations });
+        self.patch_meta(effect, meta).await
+    }
+
+    async fn patch_meta(&self, effect: &Effect, meta: Value) -> Result<Value, Undone> {
+        let at = (&*effect.subject.namespace, &*effect.subject.name);
+        let patch = json!({ "metadata": meta });
+        let patched = self.kube.patch_at(resource(effect.subject.kind), at, &patch).await;
+        patched.map_err(|error| undone(&error, std::slice::from_ref(&effect.subject)))
+    }
+
+    /// Merges into the status of the effect's subject, whatever its version is.
+    async fn write_status(&self, effect: &Effect, status: Value) -> Done {
+        let at = (&*effect.subject.namespace, &*effect.subject.name);
+        let patch = json!({ "metadata": { "uid": effect.base.uid }, "status": status });
+        let written = self.kube.patch_status(effect.subject.kind, at, &patch).await;
+        let written =
+            written.map_err(|error| undone(&error, std::slice::from_ref(&effect.subject)))?;
+        Ok(self.saw_subject(effect, &written))
+    }
+
+    fn say(&self, effect: &Effect, event: &Event) {
+        self.events.send(&effect.subject, &effect.base.uid, event);
+    }
+}
+
+/// The present time as the API has it.
+fn clock() -> String {
+    rfc3339(super::now())
+}
+
+/// The UID of an object's controller.
+fn controller_uid(object: &Value) -> Option<String> {
+    crate::edge::meta_of(object).controller().map(|owner| owner.uid.to_string())
+}
+
+/// A kind's name beside the object's, for people.
+fn place(kind: Kind, namespace: &str, name: &str) -> String {
+    let kind = resource(kind).kind;
+    if namespace.is_empty() {
+        format!("{kind} {name}")
+    } else {
+        format!("{kind} {namespace}/{name}")
+    }
+}
