@@ -35,9 +35,9 @@ impl World {
                 self.input(at, Input::Observed(Delta::ListEnd { feed, rv: 0 }));
             }
         }
-        for source in 0..SOURCES.len() {
+        for (source, from) in SOURCES.iter().enumerate() {
             self.replicas[at].cursors[source] = Cursor::default();
-            let delay = if SOURCES[source].is_idle() { 1 } else { self.list_delay() };
+            let delay = if from.is_idle() { 1 } else { self.list_delay() };
             self.after(delay, Action::List { at, life, source });
         }
         self.list_keys(at);
