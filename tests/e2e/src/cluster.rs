@@ -10,7 +10,7 @@ use serde_json::Value;
 pub const TEST_MANAGER: &str = "everleaf-e2e";
 
 /// Every kind that the suite handles: group, version, kind, plural, and whether it is namespaced.
-const KINDS: [(&str, &str, &str, &str, bool); 18] = [
+const KINDS: [(&str, &str, &str, &str, bool); 20] = [
     ("cert-manager.io", "v1", "Certificate", "certificates", true),
     ("cert-manager.io", "v1", "CertificateRequest", "certificaterequests", true),
     ("cert-manager.io", "v1", "Issuer", "issuers", true),
@@ -18,6 +18,8 @@ const KINDS: [(&str, &str, &str, &str, bool); 18] = [
     ("acme.cert-manager.io", "v1", "Order", "orders", true),
     ("acme.cert-manager.io", "v1", "Challenge", "challenges", true),
     ("", "v1", "Secret", "secrets", true),
+    ("", "v1", "Service", "services", true),
+    ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true),
     ("", "v1", "ConfigMap", "configmaps", true),
     ("", "v1", "Event", "events", true),
     ("", "v1", "Namespace", "namespaces", false),

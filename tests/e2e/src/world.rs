@@ -224,7 +224,7 @@ impl World {
 
     pub(crate) async fn report(&self) -> String {
         let mut report = format!("--- namespace {}\n", self.namespace);
-        for kind in ["Issuer", "Certificate", "CertificateRequest"] {
+        for kind in ["Issuer", "Certificate", "CertificateRequest", "Order", "Challenge"] {
             let found = self.cluster.list(kind, &self.namespace).await.unwrap_or_default();
             report.extend(found.iter().take(40).map(|object| brief(object) + "\n"));
         }

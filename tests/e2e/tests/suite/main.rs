@@ -4,6 +4,7 @@
 // A test may expect what it asks for.
 #![allow(clippy::unwrap_used)]
 
+mod acme;
 mod ageing;
 mod approval;
 mod bad_input;
