@@ -145,7 +145,23 @@ impl Case<'_> {
         } else {
             self.say_wanting(&mut status);
         }
+        self.mend_failure_time(&mut status);
         status
+    }
+
+    /// A failure cannot lie in the future: a clock that was wrong wrote it.
+    fn mend_failure_time(&self, status: &mut CertificateStatus) {
+        let Some(at) = status.last_failure.filter(|at| self.is_ahead(*at)) else { return };
+        let now = Timestamp::from_seconds(self.view.now.as_seconds());
+        status.last_failure = Some(now);
+        let told = status.conditions.iter_mut().find(|one| *one.kind == *"Issuing");
+        let Some(issuing) = told else { return };
+        if let Some((before, next)) = issuing.message.rsplit_once(NEXT_ATTEMPT)
+            && next == rfc3339(self.attempt_after(at, status.failed_attempts.unwrap_or(1)))
+        {
+            let next = rfc3339(self.attempt_after(now, status.failed_attempts.unwrap_or(1)));
+            issuing.message = format!("{before}{NEXT_ATTEMPT}{next}").into();
+        }
     }
 
     fn say_contested(&self, status: &mut CertificateStatus) {
@@ -224,7 +240,7 @@ impl Case<'_> {
         let next = rfc3339(self.attempt_after(at, attempt));
         let message = format!(
             "The certificate request has failed to complete and will be retried: {}. Attempt \
-             {attempt} failed in a way that somebody has to mend; the next is due at {next}",
+             {attempt} failed in a way that somebody has to mend{NEXT_ATTEMPT}{next}",
             failed.message
         );
         status.failed_attempts = Some(attempt);
@@ -351,6 +367,9 @@ impl Case<'_> {
         set(&mut status.conditions, wanted, self.view.now);
     }
 }
+
+/// Stands before the time of the next attempt.
+const NEXT_ATTEMPT: &str = "; the next is due at ";
 
 /// Whether a failure is worth telling: a conflict is usually over in a moment.
 fn is_lasting(failure: &&Failure) -> bool {
