@@ -24,8 +24,9 @@ pub async fn connect(kubeconfig: Option<&Path>, master: Option<&str>) -> Result<
     let config = read(kubeconfig, master).await?;
     let url = config.cluster_url.to_string();
     let client = kube::Client::try_from(config);
-    let client = client
-        .map_err(|error| Failure::Usage(format!("{}: {}", source(kubeconfig), with_causes(&error))))?;
+    let client = client.map_err(|error| {
+        Failure::Usage(format!("{}: {}", source(kubeconfig), with_causes(&error)))
+    })?;
     Ok(Cluster { client, url })
 }
 
