@@ -139,6 +139,8 @@ impl Case<'_> {
             duration: self.cert.duration.as_ref().map(|(text, _)| text.clone()),
             key: self.place(&key),
             fingerprint: key.fingerprint.clone(),
+            missing: (self.secret.is_none() && self.revision() > 0)
+                .then(|| self.cert.secret_name.clone()),
         };
         let action = Do::CreateRequest(Box::new(request));
         Some(self.start(Step::CreateRequest, "", (action, Vec::new())))
