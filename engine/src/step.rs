@@ -180,6 +180,9 @@ pub(crate) struct Step<E> {
 /// more often than that is paced like one that repeats itself.
 const CHANGES_FREE: u32 = 10;
 
+/// Revisions that are further apart than this are paced by what asks for them, not by the ladder.
+const REVISION_MS: i64 = 240_000;
+
 impl<E> Step<E> {
     pub(crate) fn new(step: u8, item: Arc<str>) -> Self {
         Self {
@@ -236,11 +239,17 @@ impl<E> Step<E> {
         let due = match (&self.failure, self.done) {
             (Some(failure), _) if self.is_mended(failure, digest) => now,
             (Some(failure), _) => failure.next,
-            (None, Some(_)) if seed.revision != self.revision => now,
+            (None, Some(done)) if self.goes_on(seed.revision, done.at, now) => now,
             (None, Some(done)) => done.at.plus_millis(self.pace_ms(done, digest, ladder, seed)),
             (None, None) => now,
         };
         (due > now).then_some(due)
+    }
+
+    /// Whether the work goes on to another revision in due time, which is no repetition. One that
+    /// follows at once is: where clocks disagree, each revision may find the one before due.
+    fn goes_on(&self, revision: u64, done: Timestamp, now: Timestamp) -> bool {
+        revision != self.revision && now.since(done) >= REVISION_MS
     }
 
     /// Whether what failed for its content has another content now.
@@ -265,7 +274,8 @@ impl<E> Step<E> {
     ) {
         let quiet_since = self.failure.as_ref().map(|f| f.at).or(self.done.map(|done| done.at));
         let left_alone = quiet_since.is_some_and(|at| now.since(at) > ladder.longest_ms());
-        if left_alone || (revision != self.revision && self.failure.is_none()) {
+        let goes_on = self.done.is_some_and(|done| self.goes_on(revision, done.at, now));
+        if left_alone || (goes_on && self.failure.is_none()) {
             (self.repeats, self.changes) = (0, 0);
         } else if self.failure.is_some() {
             self.changes = self.changes.saturating_add(u32::from(digest != self.digest));

@@ -2,8 +2,9 @@
 
 mod toy;
 
-use everleaf_engine::{Config, Delta, Digest, Engine, Input, Record, Snapshot};
+use everleaf_engine::{Command, Config, Delta, Digest, Engine, Input, Record, Snapshot};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use toy::hand::{MINUTE, ToyInput};
 use toy::sim::{Deed, Luck, Sim, Told};
 use toy::{Facts, ODD_RESULTS, RESULTS, TOKENS, Toy, toy};
@@ -167,7 +168,8 @@ fn observed(told: &[Told]) -> Vec<ToyInput> {
     inputs.cloned().collect()
 }
 
-/// The digest after these observations, seen by one that does not lead.
+/// The digest after these observations, seen by one that does not lead, once what it then asks to
+/// read was answered.
 fn final_digest(inputs: &[ToyInput]) -> Digest {
     let mut engine = Engine::new(toy(), Config::default());
     let at = everleaf_engine::Timestamp::from_seconds(2_000_000);
@@ -175,7 +177,31 @@ fn final_digest(inputs: &[ToyInput]) -> Digest {
         engine.handle(at, input.clone());
     }
     assert!(engine.is_fully_synced());
+    let shown = shown_in_the_end(inputs);
+    while let Some(command) = engine.poll_effect() {
+        let Command::Read(key) = command else { panic!("it does not lead: {command:?}") };
+        assert!(!shown.contains(&key), "only what no feed shows is looked for");
+        engine.handle(at, Input::Observed(Delta::Absent { key }));
+    }
     engine.state_digest()
+}
+
+/// The objects that some feed shows after all of these.
+fn shown_in_the_end(inputs: &[ToyInput]) -> BTreeSet<toy::Key> {
+    let mut feeds: BTreeMap<u8, BTreeSet<toy::Key>> = BTreeMap::new();
+    for input in inputs {
+        match input {
+            Input::Observed(Delta::ListBegin { feed }) => drop(feeds.remove(feed)),
+            Input::Observed(Delta::Applied { feed, key, .. }) => {
+                feeds.entry(*feed).or_default().insert(key.clone());
+            }
+            Input::Observed(Delta::Deleted { feed, key, .. }) => {
+                feeds.entry(*feed).or_default().remove(key);
+            }
+            _ => {}
+        }
+    }
+    feeds.into_values().flatten().collect()
 }
 
 /// Exchanges neighbours that tell of different objects, as the seed says.
@@ -224,14 +250,12 @@ fn relisted(inputs: &[ToyInput], feed: u8) -> Vec<ToyInput> {
     let of_feed =
         |input: &&ToyInput| object_of(input).map(|(feed, _)| feed).or(list_of(input)) == Some(feed);
     let (mine, mut rest): (Vec<_>, Vec<_>) = inputs.iter().partition::<Vec<_>, _>(of_feed);
-    let mut there = std::collections::BTreeMap::new();
+    let mut there = BTreeMap::new();
     let mut rv = 0;
     let mut listed = None;
     for input in &mine {
         match input {
-            Input::Observed(Delta::ListBegin { .. }) => {
-                listed = Some(std::collections::BTreeMap::new())
-            }
+            Input::Observed(Delta::ListBegin { .. }) => listed = Some(BTreeMap::new()),
             Input::Observed(Delta::ListEnd { rv: end, .. }) => {
                 rv = rv.max(*end);
                 there = listed.take().unwrap_or(there);

@@ -98,6 +98,10 @@ pub struct NewRequest {
     pub key: KeyPlace,
     /// The key's fingerprint.
     pub fingerprint: Fingerprint,
+    /// The Secret whose absence is the reason, where it was there before: it is looked for once
+    /// more, for a list may come from a cache that is behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Arc<str>>,
 }
 
 /// Material to be stored.

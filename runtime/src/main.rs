@@ -6,10 +6,6 @@ use everleaf::commands::{self, Failure};
 use everleaf::flags::OperatorFlags;
 use std::process::ExitCode;
 
-/// A fifth of the operator's time went into the C library's allocator; see docs/benchmarks.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Keeps TLS certificates in Kubernetes valid.
 #[derive(Parser)]
 #[command(name = "everleaf", version, about, long_about = None)]

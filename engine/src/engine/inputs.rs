@@ -77,9 +77,12 @@ impl<P: Program> Engine<P> {
         let Some(state) = self.feeds.get_mut(usize::from(feed)) else { return };
         let Some(listing) = state.listing.take() else { return };
         let first = !std::mem::replace(&mut state.synced, true);
+        let shared = self.shares_its_kind(feed);
         for key in self.world.missing_from(feed, rv, &listing.shown) {
-            if listing.seen_live.contains(&key) {
-                self.read_live(None, key); // It may have come, or gone, while the list was made.
+            // It may have come, or gone, while the list was made; or another feed of its kind,
+            // which is late, shows it now.
+            if shared || listing.seen_live.contains(&key) {
+                self.read_live(None, key);
                 continue;
             }
             self.forget(&key, End { rv, feed: Some(feed) });
@@ -89,6 +92,13 @@ impl<P: Program> Engine<P> {
         if first && let Some(kind) = self.program.feeds().get(usize::from(feed)).map(|f| f.kind) {
             self.wake_machines_reading(kind);
         }
+    }
+
+    /// Whether another feed delivers the same kind.
+    fn shares_its_kind(&self, feed: u8) -> bool {
+        let feeds = self.program.feeds();
+        let Some(kind) = feeds.get(usize::from(feed)).map(|feed| feed.kind) else { return false };
+        feeds.iter().filter(|other| other.kind == kind).count() > 1
     }
 
     /// Marks every object whose machine may have waited for a feed of that kind.

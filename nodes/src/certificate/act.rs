@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// lies between an issuance and its leaf's notBefore.
 const SEEN_FOR: i64 = 119 * 86_400_000;
 
+/// So many names are tried for the Secret of a next private key before somebody has to see to it.
+const NAMES_TRIED: i64 = 8;
+
 /// What a state wants done now.
 pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
     match state {
@@ -107,11 +110,26 @@ impl Case<'_> {
     /// the one that this revision always gets.
     fn key_secret_name(&self) -> Arc<str> {
         let free = |name: &&Arc<str>| self.key_secrets.iter().all(|s| s.name != *name);
-        if let Some(told) = self.cert.status.next_key_secret.as_ref().filter(free) {
+        let told = self.cert.status.next_key_secret.as_ref().filter(free);
+        if let Some(told) = told.filter(|told| !self.is_taken(told)) {
             return told.clone();
         }
         let (name, uid) = (&self.view.key.name, &self.view.object.uid);
-        names::next_private_key_secret(name, uid, self.revision() + 1).into()
+        let revision = self.revision() + 1;
+        let of = |turn: i64| -> Arc<str> {
+            // Revisions count up from 1, so those below name nothing else.
+            let number = if turn == 0 { revision } else { -(revision * NAMES_TRIED + turn) };
+            names::next_private_key_secret(name, uid, number).into()
+        };
+        let taken = |name: &Arc<str>| self.is_taken(name);
+        (0..NAMES_TRIED).map(of).find(|name| !taken(name)).unwrap_or_else(|| of(0))
+    }
+
+    /// Whether a Secret of that name is there that holds no key of ours.
+    fn is_taken(&self, name: &Arc<str>) -> bool {
+        let namespace = self.view.key.namespace.clone();
+        let there = self.view.get(&ObjectKey::new(Kind::Secret, namespace, name.clone()));
+        there.is_some() && self.key_secrets.iter().all(|ours| ours.name != name)
     }
 
     fn place(&self, key: &NextKey<'_>) -> KeyPlace {
@@ -130,6 +148,8 @@ impl Case<'_> {
             duration: self.cert.duration.as_ref().map(|(text, _)| text.clone()),
             key: self.place(&key),
             fingerprint: key.fingerprint.clone(),
+            missing: (self.secret.is_none() && self.revision() > 0)
+                .then(|| self.cert.secret_name.clone()),
         };
         let action = Do::CreateRequest(Box::new(request));
         Some(self.start(Step::CreateRequest, "", (action, Vec::new())))

@@ -122,13 +122,17 @@ impl Case<'_> {
 
     /// The next attempt after the failure that the status tells of.
     pub(super) fn backoff_end(&self) -> Option<Timestamp> {
+        // A time in the future was written by a clock that was wrong; the status is put right, and
+        // the ladder is waited out from now.
         let failed = self.cert.status.last_failure?;
-        if failed > self.view.now.plus_millis(self.program.settings.certificate.skew) {
-            // Written by a clock that was wrong; nobody knows when it really was.
-            return Some(self.view.now);
-        }
+        let failed = if self.is_ahead(failed) { self.view.now } else { failed };
         let failures = self.cert.status.failed_attempts.unwrap_or(1);
         self.attempt_after(failed, failures, &self.recorded_note())
+    }
+
+    /// Whether a time of the past lies in the future.
+    pub(super) fn is_ahead(&self, at: Timestamp) -> bool {
+        at > self.view.now.plus_millis(self.program.settings.certificate.skew)
     }
 
     /// The attempt after the `failures`th failure in a row, which was at `failed`; `None` if none

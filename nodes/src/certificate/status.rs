@@ -155,7 +155,28 @@ impl Case<'_> {
         } else {
             self.say_wanting(&mut status);
         }
+        self.mend_failure_time(&mut status);
         status
+    }
+
+    /// A failure cannot lie in the future: a clock that was wrong wrote it.
+    fn mend_failure_time(&self, status: &mut CertificateStatus) {
+        let Some(at) = status.last_failure.filter(|at| self.is_ahead(*at)) else { return };
+        let now = Timestamp::from_seconds(self.view.now.as_seconds());
+        status.last_failure = Some(now);
+        let next = |failed| {
+            let failures = status.failed_attempts.unwrap_or(1);
+            self.attempt_after(failed, failures, &self.recorded_note()).map(rfc3339)
+        };
+        let (Some(told), Some(next)) = (next(at), next(now)) else { return };
+        let Some(issuing) = status.conditions.iter_mut().find(|one| *one.kind == *"Issuing") else {
+            return;
+        };
+        if let Some((before, said)) = issuing.message.rsplit_once(NEXT_ATTEMPT)
+            && said == told
+        {
+            issuing.message = format!("{before}{NEXT_ATTEMPT}{next}").into();
+        }
     }
 
     fn say_contested(&self, status: &mut CertificateStatus) {
@@ -257,14 +278,13 @@ impl Case<'_> {
                  tried again by itself"
             ),
             (Class::Transient | Class::Wait, Some(next)) => {
-                format!("Attempt {attempt} failed on the other side; the next is due at {next}")
+                format!("Attempt {attempt} failed on the other side{NEXT_ATTEMPT}{next}")
             }
             (Class::RateLimited, Some(next)) => {
-                format!("Attempt {attempt} met a rate limit; the next is due at {next}")
+                format!("Attempt {attempt} met a rate limit{NEXT_ATTEMPT}{next}")
             }
             (Class::User, Some(next)) => format!(
-                "Attempt {attempt} failed in a way that somebody has to mend; the next is due at \
-                 {next}"
+                "Attempt {attempt} failed in a way that somebody has to mend{NEXT_ATTEMPT}{next}"
             ),
         };
         let message = format!(
@@ -395,6 +415,9 @@ impl Case<'_> {
         set(&mut status.conditions, wanted, self.view.now);
     }
 }
+
+/// Stands before the time of the next attempt.
+const NEXT_ATTEMPT: &str = "; the next is due at ";
 
 /// Whether a failure is worth telling: a conflict is usually over in a moment.
 fn is_lasting(failure: &&Failure) -> bool {

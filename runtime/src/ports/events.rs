@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub(super) const MANAGER: &str = crate::kube_api::MANAGER;
 
 /// So many Events wait to be written; more are dropped and counted.
-const WAITING: usize = 8192;
+const WAITING: usize = 32_768;
 /// While so many or more effects are on their way, Events give way to them: what is told can wait,
 /// what is done is waited for. So long at most, and not at all once half of the queue is full.
 const BUSY: usize = 8;

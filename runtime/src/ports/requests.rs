@@ -1,6 +1,6 @@
 //! Making CertificateRequests.
 
-use super::{Done, Ports, Report, owner_reference, rejected, undone};
+use super::{Done, Ports, Report, Undone, owner_reference, rejected, undone};
 use crate::edge::{csr_spec, meta_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,10 +10,14 @@ use everleaf_nodes::effect::NewRequest;
 use everleaf_nodes::{Effect, Kind};
 use everleaf_pki::CsrSpec;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 impl Ports {
     pub(super) async fn create_request(&self, effect: &Effect, new: &NewRequest) -> Done {
         let namespace = &effect.subject.namespace;
+        if let Some(secret) = &new.missing {
+            self.check_missing(namespace, secret).await?;
+        }
         let key = self.key_at(namespace, &effect.base.uid, &new.key).await?;
         if !super::keys::fits(&key, &new.fingerprint) {
             let owner = ObjectKey::new(Kind::Key, namespace.clone(), effect.base.uid.clone());
@@ -43,6 +47,16 @@ impl Ports {
                 Ok(self.saw(at.kind, &made, vec![at]))
             }
             Err(error) if error.is_taken() => self.adopt_request(new, at).await,
+            Err(error) => Err(undone(&error, &[at])),
+        }
+    }
+
+    /// Nothing is asked for because a Secret is missing that is there after all.
+    async fn check_missing(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), Undone> {
+        let at = ObjectKey::new(Kind::Secret, namespace.clone(), name.clone());
+        match self.kube.get(Kind::Secret, namespace, name).await {
+            Ok(_) => Err(Report::stale(vec![at])),
+            Err(error) if error.is_absent() => Ok(()),
             Err(error) => Err(undone(&error, &[at])),
         }
     }

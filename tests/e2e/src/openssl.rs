@@ -86,4 +86,18 @@ impl OpenSsl {
         let read = |path: &str| fs::read(path).expect("what openssl wrote");
         (read(&certificate), read(&key))
     }
+
+    /// A signing request with a fresh key, which asks for these extensions, such as
+    /// `basicConstraints=CA:TRUE`.
+    pub fn request(&self, common_name: &str, extensions: &[&str]) -> Vec<u8> {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let (request, key) = (path("own.csr"), path("own.key"));
+        let subject = format!("/CN={common_name}");
+        let kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let rest = ["-subj", &subject, "-keyout", &key, "-out", &request];
+        let asked: Vec<&str> = extensions.iter().flat_map(|one| ["-addext", one]).collect();
+        let arguments = [&["req"][..], &kind, &rest, &asked].concat();
+        self.run(&arguments).unwrap_or_else(|error| panic!("{error}"));
+        fs::read(&request).expect("what openssl wrote")
+    }
 }

@@ -17,6 +17,12 @@ use std::sync::Arc;
 
 impl World {
     pub(super) fn create_request(&mut self, job: &mut Job, new: &NewRequest) -> Done {
+        if let Some(secret) = &new.missing {
+            let at = ObjectKey::new(Kind::Secret, job.namespace(), secret.clone());
+            if self.fetch(job, &at)?.is_some() {
+                return Err(stale(at));
+            }
+        }
         let owner = job.order.effect.base.uid.clone();
         let key = self.key_at(job, &new.key, &owner, &new.fingerprint)?;
         let csr = SymCsr {

@@ -1,5 +1,7 @@
 //! What people and accidents put into the API: reported, and mended where that can be done.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use everleaf_e2e::{
     OpenSsl, Scope, ServiceAccount, condition, data, eventually, has_condition, rule, scenario,
     text,
@@ -78,8 +80,7 @@ fn broken(openssl: &OpenSsl) -> Vec<(&'static str, Vec<u8>, Vec<u8>, &'static st
 }
 
 fn secret(name: &str, certificate: &[u8], key: &[u8]) -> Value {
-    use base64::Engine as _;
-    let encode = |bytes| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let encode = |bytes| STANDARD.encode(bytes);
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -203,6 +204,66 @@ fn a_right_that_the_operator_lacks_is_named_in_the_condition() {
         let role = format!("{}-narrow", world.namespace);
         world.patch("ClusterRole", &role, more).await;
         world.revision("web", 1).await;
+    });
+}
+
+#[test]
+fn a_secret_that_may_not_be_read_is_named_in_the_condition() {
+    scenario("unread", Scope::Namespace, async |world| {
+        let but_get = ["list", "watch", "create", "patch", "delete"];
+        let rules = vec![
+            rule("cert-manager.io", &["*"], &["*"]),
+            rule("networking.k8s.io", &["ingresses"], &["get", "list", "watch"]),
+            rule("", &["events"], &["get", "create", "patch"]),
+            rule("", &["secrets"], &but_get),
+        ];
+        let account = ServiceAccount::create(world, "blind", rules).await;
+        let _operator = world.operator(&[&account.flag()]);
+        // Without cert-manager's label its content is not watched.
+        let (ca, key) = world.openssl.self_signed("mine.example.test");
+        world.create(secret("mine", &ca, &key)).await;
+        world
+            .create(json!({
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "Issuer",
+                "metadata": { "name": "mine" },
+                "spec": { "ca": { "secretName": "mine" } },
+            }))
+            .await;
+        let told = |object: &Value| {
+            let message =
+                condition(object, "Ready").map(|ready| text(ready, "/message").to_owned());
+            let message = message.unwrap_or_default();
+            ["get", "secrets", "orbidden"].iter().all(|word| message.contains(word))
+        };
+        world.until(("Issuer", "mine"), "names the missing right", told).await;
+        let more = json!({ "rules": [rule("*", &["*"], &["*"])] });
+        world.patch("ClusterRole", &format!("{}-blind", world.namespace), more).await;
+        world.ready("Issuer", "mine").await;
+    });
+}
+
+#[test]
+fn a_request_that_contradicts_its_signing_request_is_failed() {
+    scenario("contradiction", Scope::Namespace, async |world| {
+        let _operator = world.operator(&[]);
+        world.ca().await;
+        let asks_to_be_a_ca =
+            world.openssl.request("rogue", &["basicConstraints=critical,CA:TRUE"]);
+        let request = json!({
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "CertificateRequest",
+            "metadata": { "name": "rogue" },
+            "spec": { "issuerRef": { "name": "ca" }, "request": STANDARD.encode(asks_to_be_a_ca) },
+        });
+        world.create(request).await;
+        let failed = |object: &Value| {
+            condition(object, "Ready").is_some_and(|ready| ready["reason"] == "Failed")
+        };
+        let failed = world.until(("CertificateRequest", "rogue"), "is failed", failed).await;
+        let message = text(condition(&failed, "Ready").unwrap(), "/message").to_owned();
+        assert!(message.contains("spec.isCA"), "{message}");
+        assert!(failed["status"].get("certificate").is_none());
     });
 }
 
