@@ -79,29 +79,77 @@ fn applied(feed: u8, kind: Kind, object: &Value) -> Input<Kind, Facts> {
     Input::Observed(Delta::Applied { feed, key, uid, rv, live: false, facts })
 }
 
-/// What the machine writes as the renewal time.
+/// A CA issuer and what it signs with, until then.
+fn ca(begin: i64, end: i64) -> (Value, Value) {
+    let key = SymKey::new("ca-key", KeyKind::Rsa(2048));
+    let own = SymCert {
+        serial: 7,
+        fp: key.fp.clone(),
+        kind: key.kind,
+        signer: "ca".into(),
+        common_name: "ca".into(),
+        names: Names::default(),
+        not_before: begin,
+        not_after: end,
+        is_ca: true,
+        usages: Vec::new(),
+    };
+    let ready = json!({ "type": "Ready", "status": "True", "reason": "KeyPairVerified",
+        "message": "Signing CA verified", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+    let issuer = json!({ "apiVersion": "cert-manager.io/v1", "kind": "Issuer",
+        "metadata": { "name": "ca", "namespace": "app", "uid": "i1", "generation": 1,
+            "resourceVersion": "3" },
+        "spec": { "ca": { "secretName": "ca-pair" } }, "status": { "conditions": [ready] } });
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "name": "ca-pair", "namespace": "app", "uid": "s2", "resourceVersion": "4",
+            "labels": { "controller.cert-manager.io/fao": "true" } },
+        "data": { "tls.crt": encode(&[&own]), "tls.key": encode(&key) } });
+    (issuer, secret)
+}
+
+/// What the machine writes as the renewal time, right after the beginning.
 fn told(wish: &Wish, begin: i64, end: i64) -> Option<i64> {
+    told_at(wish, (begin, end), begin + 1, None)
+}
+
+/// What it writes at another time, where the issuer's CA lives from then to then.
+fn told_at(
+    wish: &Wish,
+    (begin, end): (i64, i64),
+    now: i64,
+    ca_life: Option<(i64, i64)>,
+) -> Option<i64> {
     static PROGRAM: OnceLock<Everleaf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| Everleaf::new(Options::default())).clone();
     let feeds = program.feeds().len() as u8;
     let mut engine = Engine::new(program, Config::default());
-    let now = Timestamp::from_seconds(begin + 1);
+    let now = Timestamp::from_seconds(now);
     let (certificate, secret) = objects(wish, begin, end);
+    let signer = ca_life.map(|(begin, end)| ca(begin, end));
     engine.handle(now, Input::Leadership(Some(1)));
     for feed in 0..feeds {
         engine.handle(now, Input::Observed(Delta::ListBegin { feed }));
-        let input = match feed {
-            everleaf_nodes::feed::CERTIFICATES => Some((Kind::Certificate, &certificate)),
-            everleaf_nodes::feed::LABELLED_SECRETS => Some((Kind::Secret, &secret)),
-            _ => None,
+        let shown: Vec<(Kind, &Value)> = match feed {
+            everleaf_nodes::feed::CERTIFICATES => vec![(Kind::Certificate, &certificate)],
+            everleaf_nodes::feed::ISSUERS => {
+                signer.iter().map(|(issuer, _)| (Kind::Issuer, issuer)).collect()
+            }
+            everleaf_nodes::feed::LABELLED_SECRETS => {
+                let pair = signer.iter().map(|(_, pair)| (Kind::Secret, pair));
+                pair.chain([(Kind::Secret, &secret)]).collect()
+            }
+            _ => Vec::new(),
         };
-        if let Some((kind, object)) = input {
+        for (kind, object) in shown {
             engine.handle(now, applied(feed, kind, object));
         }
         engine.handle(now, Input::Observed(Delta::ListEnd { feed, rv: 9 }));
     }
     while let Some(command) = engine.poll_effect() {
         let Command::Perform(_, effect) = command else { continue };
+        if effect.subject.kind != Kind::Certificate {
+            continue;
+        }
         if let Do::PatchStatus { patch } = effect.action {
             let patch: Value = serde_json::from_str(&patch).expect("a patch is JSON");
             let time = patch["status"]["renewalTime"].as_str()?.parse::<everleaf_api::Time>();
@@ -133,6 +181,43 @@ proptest! {
         // Percentages and shares of seconds may be rounded either way.
         let near = told.is_some_and(|told| (told - wanted).abs() <= 1);
         prop_assert!(near, "told {told:?}, wanted {wanted}: {wish:?}, a life of {life} s");
+    }
+
+    #[test]
+    fn the_clock_does_not_move_the_renewal_time(
+        wish in wishes(),
+        life in 2 * HOUR..400 * 24 * HOUR,
+        share in 0..1000_i64,
+    ) {
+        let (begin, end) = (BEGIN, BEGIN + life);
+        let wanted = model(&wish, begin, end);
+        // Anywhere before it is due; and up to five minutes before the beginning, by a clock that
+        // is behind.
+        let now = begin - 5 * MINUTE + (wanted - begin + 5 * MINUTE - 2) * share / 1000;
+        let told = told_at(&wish, (begin, end), now, None);
+        let near = told.is_some_and(|told| (told - wanted).abs() <= 1);
+        prop_assert!(near, "told {told:?} at {now}, wanted {wanted}: {wish:?}, a life of {life} s");
+    }
+
+    #[test]
+    fn a_leaf_that_ends_with_its_ca_is_renewed_when_the_ca_is(
+        wish in wishes(),
+        life in 2 * HOUR..400 * 24 * HOUR,
+        more in 24 * HOUR..400 * 24 * HOUR,
+        renewed_at in 1..1000_i64,
+    ) {
+        let (begin, end) = (BEGIN, BEGIN + life);
+        let clamped = told_at(&wish, (begin, end), begin + 1, Some((begin - HOUR, end)));
+        prop_assert_eq!(clamped, None, "the same CA would give no more");
+        // The CA is renewed in the leaf's life: the leaf keeps its time, or gets one of its own soon
+        // after, and never outlives what it has.
+        let renewal = begin + life * renewed_at / 1000;
+        let ca = (renewal, end + more);
+        let told = told_at(&wish, (begin, end), renewal, Some(ca)).expect("it is told");
+        prop_assert!(told < end);
+        prop_assert!(told >= model(&wish, begin, end) - 1, "not before its documented time");
+        let latest = model(&wish, begin, end).max(renewal + HOUR.min((end - renewal) / 4));
+        prop_assert!(told <= latest + 1, "told {told}, latest {latest}");
     }
 
     #[test]
