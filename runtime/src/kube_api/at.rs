@@ -67,14 +67,24 @@ impl Kube {
     pub async fn delete_at(
         &self,
         resource: Resource,
-        (namespace, name): (&str, &str),
+        at: (&str, &str),
         uid: &str,
+    ) -> Result<Value, ApiError> {
+        self.delete_if(resource, at, json!({ "uid": uid })).await
+    }
+
+    /// Deletes an object that these preconditions hold for.
+    pub(super) async fn delete_if(
+        &self,
+        resource: Resource,
+        (namespace, name): (&str, &str),
+        preconditions: Value,
     ) -> Result<Value, ApiError> {
         let body = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
-            "preconditions": { "uid": uid },
+            "preconditions": preconditions,
         });
         self.call(Call {
             verb: Verb::Delete,

@@ -185,21 +185,10 @@ impl Kube {
     pub async fn replace(
         &self,
         kind: Kind,
-        (namespace, name): (&str, &str),
+        at: (&str, &str),
         object: &Value,
     ) -> Result<Value, ApiError> {
-        let resource = resource(kind);
-        let path = format!("{}?fieldManager={MANAGER}", resource.object(namespace, name));
-        self.call(Call {
-            verb: Verb::Update,
-            kind: resource.plural,
-            method: "PUT",
-            path: &path,
-            content_type: JSON,
-            accept: JSON,
-            body: object.to_string().into_bytes(),
-        })
-        .await
+        self.replace_at(resource(kind), at, object).await
     }
 
     /// Patches an object's status by merge patch (RFC 7396).
@@ -283,26 +272,11 @@ impl Kube {
     pub async fn delete(
         &self,
         kind: Kind,
-        (namespace, name): (&str, &str),
+        at: (&str, &str),
         (uid, rv): (&str, u64),
     ) -> Result<Value, ApiError> {
-        let resource = resource(kind);
-        let body = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
-            "preconditions": { "uid": uid, "resourceVersion": rv.to_string() },
-        });
-        self.call(Call {
-            verb: Verb::Delete,
-            kind: resource.plural,
-            method: "DELETE",
-            path: &resource.object(namespace, name),
-            content_type: JSON,
-            accept: JSON,
-            body: body.to_string().into_bytes(),
-        })
-        .await
+        let preconditions = json!({ "uid": uid, "resourceVersion": rv.to_string() });
+        self.delete_if(resource(kind), at, preconditions).await
     }
 
     /// Reads a page of a list.

@@ -119,9 +119,7 @@ impl Ports {
         value: &str,
         text: &str,
     ) -> Result<(), Halt> {
-        let config = config(text)?;
-        let provider = self.provider(effect, answer, &config).await?;
-        let record = self.record(answer, value, &config).await?;
+        let (provider, record) = self.provided(effect, answer, value, text).await?;
         provider.present(&record).await.map(|_| ()).map_err(halt)
     }
 
@@ -132,10 +130,21 @@ impl Ports {
         value: &str,
         text: &str,
     ) -> Result<(), Halt> {
+        let (provider, record) = self.provided(effect, answer, value, text).await?;
+        provider.clean_up(&record).await.map_err(halt)
+    }
+
+    /// The provider that a solver names, and what is written there.
+    async fn provided(
+        &self,
+        effect: &Effect,
+        answer: &Answer,
+        value: &str,
+        text: &str,
+    ) -> Result<(Arc<dyn Provider>, Record), Halt> {
         let config = config(text)?;
         let provider = self.provider(effect, answer, &config).await?;
-        let record = self.record(answer, value, &config).await?;
-        provider.clean_up(&record).await.map_err(halt)
+        Ok((provider, self.record(answer, value, &config).await?))
     }
 
     async fn record(
