@@ -70,6 +70,7 @@ fn the_core_knows_no_runtime_no_client_no_clock_and_no_chance() {
         "everleaf",
         "everleaf-sim",
         "everleaf-pki",
+        "everleaf-keystores",
     ];
     assert_eq!(offenders(&found, &banned), Vec::<String>::new());
 }
