@@ -11,6 +11,7 @@
 
 mod asn1;
 mod encryption;
+mod entries;
 mod error;
 mod formats;
 mod friendly_name;
@@ -21,6 +22,7 @@ mod password;
 pub mod pkcs12;
 mod salts;
 
+pub use entries::{Entries, Material, Wanted};
 pub use error::StoreError;
 pub use formats::{combined_pem, key_der};
 pub use identity::{Identity, MAX_CONTENT};
