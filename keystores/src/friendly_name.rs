@@ -43,12 +43,12 @@ fn known(fields: &SubjectFields) -> [(&'static str, &[String]); 9] {
     }
     [
         ("C", &fields.countries),
-        ("O", &fields.organizations),
-        ("OU", &fields.organizational_units),
-        ("L", &fields.localities),
         ("ST", &fields.provinces),
+        ("L", &fields.localities),
         ("STREET", &fields.street_addresses),
         ("POSTALCODE", &fields.postal_codes),
+        ("O", &fields.organizations),
+        ("OU", &fields.organizational_units),
         ("CN", one(&fields.common_name)),
         ("SERIALNUMBER", one(&fields.serial_number)),
     ]

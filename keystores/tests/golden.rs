@@ -26,6 +26,17 @@ fn every_profile_writes_the_keystores_and_truststores_of_go_pkcs12() {
     }
 }
 
+/// Domain components, e-mail addresses, BMPStrings and TeletexStrings, several values of one type in
+/// one relative name and in several, and characters that have to be escaped.
+#[test]
+fn subjects_of_every_shape_become_the_friendly_names_that_go_gives_them() {
+    let trusted = certificates(&["names.crt"]);
+    assert_eq!(trusted.len(), 10);
+    let profile = Profile::LegacyDes;
+    let store = pkcs12::truststore(profile, &trusted, &password("pässword"), salts()).unwrap();
+    assert!(store == data("go/names-trust.p12"));
+}
+
 /// A mistake in how a key is written would be the same in every profile.
 #[test]
 fn every_kind_of_key_is_written_as_go_writes_it() {

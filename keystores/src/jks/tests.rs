@@ -77,26 +77,30 @@ proptest! {
         length in 0..5000_usize,
         created in any::<i64>(),
         (own, others) in (1..4_usize, 0..12_usize),
+        alias in proptest::sample::select(vec!["web", "Web", "CA", "ca-1"]),
     ) {
         let (all, key) = (certificates(), key_of(length));
         let authorities: Vec<_> = all.iter().cycle().take(others).cloned().collect();
         let password = Password::new(text.as_bytes()).unwrap();
         let identity = Identity::new(&key, &all[..own]).unwrap();
         let salts = Salts::new(salts.try_into().unwrap());
-        let store = keystore("web", &identity, &authorities, &password, created, salts).unwrap();
+        let store = keystore(alias, &identity, &authorities, &password, created, salts).unwrap();
 
         let mut reader = Reader(&store);
         let start = [reader.number(), reader.number(), reader.number(), reader.number()];
         prop_assert_eq!(start, [0xfeed_feed, 2, 1 + others as u32, 1]);
-        prop_assert_eq!(reader.text(), b"web");
+        let alias = alias.to_lowercase();
+        prop_assert_eq!(reader.text(), alias.as_bytes());
         prop_assert_eq!(reader.bytes(8), created.to_be_bytes());
         prop_assert_eq!(unprotected(reader.block(), &password.utf_16()), key);
         prop_assert_eq!(reader.number(), own as u32);
         for certificate in &all[..own] {
             prop_assert_eq!(reader.certificate(), &certificate.der);
         }
-        for (number, certificate) in authorities.iter().enumerate() {
-            let name = if number == 0 { "ca".to_owned() } else { format!("ca-{number}") };
+        let numbered = (1..).map(|number| format!("ca-{number}"));
+        let names = std::iter::once("ca".to_owned()).chain(numbered);
+        let free = names.filter(|name| *name != alias);
+        for (certificate, name) in authorities.iter().zip(free) {
             prop_assert_eq!(reader.number(), 2);
             prop_assert_eq!(reader.text(), name.as_bytes());
             prop_assert_eq!(reader.bytes(8), created.to_be_bytes());
