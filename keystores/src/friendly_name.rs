@@ -1,6 +1,6 @@
 //! Friendly names of trusted certificates: their subjects, written as Go's `pkix.Name` does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use der::asn1::{PrintableStringRef, Utf8StringRef};
 use everleaf_pki::{Attribute, Name, SubjectFields};
@@ -11,13 +11,24 @@ use crate::asn1::der;
 /// the first has the lowest free number, from 1, behind it: `CN=root-1`.
 pub(crate) fn friendly_names<'a>(subjects: impl Iterator<Item = &'a Name>) -> Vec<String> {
     let mut taken = BTreeSet::new();
-    let mut name = |subject: &Name| {
+    // The last number behind each name: a bundle may hold a thousand certificates of one subject.
+    let mut last: BTreeMap<String, u32> = BTreeMap::new();
+    let name = |subject| {
         let plain = subject_text(subject);
-        let numbered = (1..).map(|number: u32| format!("{plain}-{number}"));
-        let mut names = std::iter::once(plain.clone()).chain(numbered);
-        names.find(|name| taken.insert(name.to_lowercase())).expect("there is always a next number")
+        let lowered = plain.to_lowercase();
+        if taken.insert(lowered.clone()) {
+            return plain;
+        }
+        let last = last.entry(lowered).or_default();
+        loop {
+            *last += 1;
+            let numbered = format!("{plain}-{last}");
+            if taken.insert(numbered.to_lowercase()) {
+                return numbered;
+            }
+        }
     };
-    subjects.map(&mut name).collect()
+    subjects.map(name).collect()
 }
 
 /// The fields that Go knows, in its fixed order and the last one first; behind them the attributes
