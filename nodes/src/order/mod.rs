@@ -4,6 +4,7 @@
 //! attempt that failed stand in annotations. Nothing is remembered.
 
 mod act;
+mod ahead;
 mod status;
 
 use crate::acme::account::Served;

@@ -62,10 +62,14 @@ impl Ca {
     }
 
     async fn serve(&self, world: &World, solvers: &Value) -> Value {
+        self.serve_as(world, self.issuer(solvers)).await
+    }
+
+    async fn serve_as(&self, world: &World, issuer: Value) -> Value {
         if let Some(key) = eab_key() {
             world.create(secret("eab", "key", &key)).await;
         }
-        world.create(self.issuer(solvers)).await;
+        world.create(issuer).await;
         world.ready("Issuer", "pebble").await
     }
 }
@@ -286,6 +290,21 @@ fn a_name_that_the_ca_forbids_fails_at_once_with_reason_and_class() {
     });
 }
 
+/// What an Order's last attempt says.
+fn attempt(order: &Value) -> Value {
+    let note = text(order, "/metadata/annotations/everleaf.dev~1acme-attempt");
+    serde_json::from_str(note).unwrap_or_default()
+}
+
+async fn only_order(world: &World, told: impl Fn(&Value) -> bool) -> Value {
+    eventually("the Order says what was seen", 60, async || {
+        let all = world.list("Order").await;
+        let [order] = all.as_slice() else { return Err(format!("{} Orders", all.len())) };
+        if told(&attempt(order)) { Ok(order.clone()) } else { Err(order.to_string()) }
+    })
+    .await
+}
+
 #[test]
 fn a_name_without_an_address_waits_with_what_was_seen_and_spends_nothing() {
     let Some(ca) = ca("acme-unknown") else { return };
@@ -294,18 +313,36 @@ fn a_name_without_an_address_waits_with_what_was_seen_and_spends_nothing() {
         ca.serve(world, &http01()).await;
         let spec = json!({ "dnsNames": ["no.such.zone.test"], "issuerRef": { "name": "pebble" } });
         world.certificate("unknown", spec).await;
-        let challenge = eventually("the Challenge says what was seen", 60, async || {
-            let all = world.list("Challenge").await;
-            let challenge = all.into_iter().next().ok_or("there is none")?;
-            let said = text(&challenge, "/status/reason").to_owned();
-            if said.contains("DNS") { Ok(challenge) } else { Err(said) }
-        })
-        .await;
-        let note = text(&challenge, "/metadata/annotations/everleaf.dev~1acme-attempt");
-        let note: Value = serde_json::from_str(note).expect("a note");
-        assert_eq!((&note["step"], &note["class"]), (&json!("self_check"), &json!("transient")));
-        assert_eq!(text(&challenge, "/status/state"), "", "the CA was not told to validate");
+        let told = |note: &Value| text(note, "/detail").contains("DNS has no address");
+        let order = only_order(world, told).await;
+        assert_eq!(attempt(&order)["class"], "transient");
+        assert_eq!(text(&order, "/status/url"), "", "the CA was not asked");
         world.delete("Certificate", "unknown").await;
         swept(world).await;
+    });
+}
+
+#[test]
+fn a_caa_record_that_forbids_is_told_before_an_order_is_placed() {
+    let Some(ca) = ca("acme-caa") else { return };
+    if variable("TESTBED_DNS").is_none() {
+        return skip("acme-caa", "set TESTBED_DNS, whose example.test has CAA records");
+    }
+    scenario("acme-caa", Scope::Namespace, async |world| {
+        let _operator = ca.operator(world, 18_087);
+        let mut issuer = ca.issuer(&http01());
+        issuer["metadata"]["annotations"] = json!({ "everleaf.dev/caa-identities": "pebble.test" });
+        ca.serve_as(world, issuer).await;
+        let spec = |name: &str| json!({ "dnsNames": [name], "issuerRef": { "name": "pebble" } });
+        world.certificate("forbidden", spec("caa-forbids.example.test")).await;
+        let told = |note: &Value| note["type"] == "urn:ietf:params:acme:error:caa";
+        let order = only_order(world, told).await;
+        let said = text(&order, "/status/reason");
+        assert!(said.contains("CAA 0 issue \"other-ca.test\""), "{said}");
+        assert_eq!(text(&order, "/status/url"), "", "the CA was not asked");
+        world.delete("Certificate", "forbidden").await;
+
+        world.certificate("allowed", spec("caa-allows.example.test")).await;
+        world.revision("allowed", 1).await;
     });
 }
