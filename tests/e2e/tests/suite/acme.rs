@@ -102,6 +102,38 @@ fn http01() -> Value {
     json!([{ "http01": { "ingress": { "ingressClassName": "traefik" } } }])
 }
 
+/// A DNS server that takes changes signed with a key.
+struct Zone {
+    server: String,
+    key_name: String,
+    key_file: String,
+}
+
+impl Zone {
+    /// The test bed's; without one, it skips aloud.
+    fn told(scenario: &str) -> Option<Self> {
+        let told =
+            (variable("TESTBED_DNS"), variable("TESTBED_TSIG_NAME"), variable("TESTBED_TSIG_FILE"));
+        let (Some(server), Some(key_name), Some(key_file)) = told else {
+            skip(scenario, "set TESTBED_DNS, TESTBED_TSIG_NAME and TESTBED_TSIG_FILE");
+            return None;
+        };
+        Some(Self { server, key_name, key_file })
+    }
+
+    /// A solver that changes it; makes the Secret that it needs.
+    async fn solvers(&self, world: &World) -> Value {
+        let key = std::fs::read_to_string(&self.key_file).expect("the TSIG key");
+        world.create(secret("tsig", "key", key.trim())).await;
+        json!([{ "dns01": { "rfc2136": {
+            "nameserver": self.server,
+            "tsigKeyName": self.key_name,
+            "tsigAlgorithm": "HMACSHA256",
+            "tsigSecretSecretRef": { "name": "tsig", "key": "key" },
+        } } }])
+    }
+}
+
 /// An Ingress that serves a host and wants a certificate for it.
 fn ingress(name: &str, host: &str, annotations: &Value) -> Value {
     json!({
@@ -236,22 +268,10 @@ fn an_annotated_ingress_becomes_a_certificate_by_http01_and_leaves_nothing_behin
 #[test]
 fn a_wildcard_and_its_apex_are_proved_by_dns01_and_the_records_go() {
     let Some(ca) = ca("acme-dns01") else { return };
-    let told =
-        (variable("TESTBED_TSIG_NAME"), variable("TESTBED_TSIG_FILE"), variable("TESTBED_DNS"));
-    let (Some(key_name), Some(file), Some(server)) = told else {
-        return skip("acme-dns01", "set TESTBED_DNS, TESTBED_TSIG_NAME and TESTBED_TSIG_FILE");
-    };
+    let Some(zone) = Zone::told("acme-dns01") else { return };
     scenario("acme-dns01", Scope::Namespace, async |world| {
         let _operator = ca.operator(world, 18_084);
-        let key = std::fs::read_to_string(file).expect("the TSIG key");
-        world.create(secret("tsig", "key", key.trim())).await;
-        let rfc2136 = json!({
-            "nameserver": server,
-            "tsigKeyName": key_name,
-            "tsigAlgorithm": "HMACSHA256",
-            "tsigSecretSecretRef": { "name": "tsig", "key": "key" },
-        });
-        ca.serve(world, &json!([{ "dns01": { "rfc2136": rfc2136 } }])).await;
+        ca.serve(world, &zone.solvers(world).await).await;
         let apex = format!("{}.example.test", world.namespace);
         let wildcard = format!("*.{apex}");
         let spec = json!({ "dnsNames": [apex, wildcard], "issuerRef": { "name": "pebble" } });
@@ -325,12 +345,10 @@ fn a_name_without_an_address_waits_with_what_was_seen_and_spends_nothing() {
 #[test]
 fn a_caa_record_that_forbids_is_told_before_an_order_is_placed() {
     let Some(ca) = ca("acme-caa") else { return };
-    if variable("TESTBED_DNS").is_none() {
-        return skip("acme-caa", "set TESTBED_DNS, whose example.test has CAA records");
-    }
+    let Some(zone) = Zone::told("acme-caa") else { return };
     scenario("acme-caa", Scope::Namespace, async |world| {
         let _operator = ca.operator(world, 18_087);
-        let mut issuer = ca.issuer(&http01());
+        let mut issuer = ca.issuer(&zone.solvers(world).await);
         issuer["metadata"]["annotations"] = json!({ "everleaf.dev/caa-identities": "pebble.test" });
         ca.serve_as(world, issuer).await;
         let spec = |name: &str| json!({ "dnsNames": [name], "issuerRef": { "name": "pebble" } });
