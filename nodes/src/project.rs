@@ -311,12 +311,12 @@ pub fn request(
     }
 }
 
-fn signer(spec: &IssuerSpec, limits: Option<crate::budget::Limits>) -> Signer {
+fn signer(spec: &IssuerSpec, told: acme::Told) -> Signer {
     let others = [("vault", spec.vault.is_some()), ("venafi", spec.venafi.is_some())];
     let other = others.into_iter().find_map(|(name, given)| given.then_some(name));
     if let Some(acme) = &spec.acme {
         let alone = spec.ca.is_none() && spec.self_signed.is_none() && other.is_none();
-        let acme = || Signer::Acme(Box::new(acme::acme(acme, limits)));
+        let acme = || Signer::Acme(Box::new(acme::acme(acme, told)));
         return if alone { acme() } else { Signer::None };
     }
     match (&spec.ca, &spec.self_signed, other) {
@@ -334,14 +334,14 @@ fn signer(spec: &IssuerSpec, limits: Option<crate::budget::Limits>) -> Signer {
 
 /// An Issuer's or ClusterIssuer's facts.
 pub fn issuer(meta: &ObjectMeta, spec: &IssuerSpec, status: &IssuerStatus) -> IssuerFacts {
-    let (limits, mistaken) = match acme::limits(meta) {
-        Ok(limits) => (limits, None),
-        Err(problem) => (None, Some(problem)),
+    let (told, mistaken) = match acme::told(meta) {
+        Ok(told) => (told, None),
+        Err(problem) => (acme::Told::default(), Some(problem)),
     };
     IssuerFacts {
         generation: meta.generation,
         deleting: meta.is_deleting(),
-        signer: signer(spec, limits),
+        signer: signer(spec, told),
         problems: validate::issuer(spec).into_iter().map(problem).chain(mistaken).collect(),
         conditions: conditions(&status.conditions),
         account: acme::account(meta, status.acme.as_ref()),

@@ -19,7 +19,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusRecorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-pub use samples::{CertificateSample, IssuerSample, Ready, Snapshot};
+pub use samples::{BudgetSample, CertificateSample, IssuerSample, Ready, Snapshot};
 pub use text::CONTENT_TYPE;
 
 const SYNC_CALLS: &str = "certmanager_controller_sync_call_count";

@@ -22,6 +22,9 @@ pub const ACME_ACCOUNT: &str = "everleaf.dev/acme-account";
 pub const ACME_SEEN: &str = "everleaf.dev/acme-seen";
 /// Annotation of an ACME issuer: rate limits that replace those the directory is known for; JSON.
 pub const ACME_LIMITS: &str = "everleaf.dev/acme-limits";
+/// Annotation of an ACME issuer: the CA's names in CAA records, separated by commas, where its
+/// directory does not tell them (`meta.caaIdentities`).
+pub const CAA_IDENTITIES: &str = "everleaf.dev/caa-identities";
 /// Annotation of a CertificateRequest: the class of its failure; JSON.
 pub const FAILURE: &str = "everleaf.dev/failure";
 /// Annotation of a CertificateRequest and its Order: `true` if it renews a certificate of exactly

@@ -52,34 +52,64 @@ fn fit(selector: &Selector, domain: &str, labels: &Strings) -> Option<(bool, usi
     selector.labels.iter().all(carried).then_some((named, zone.unwrap_or(0), selector.labels.len()))
 }
 
-/// The solver for an authorization, by an Order's labels: among those whose challenge type is on
-/// offer and whose selector matches, the one that names the domain, then the one with the longest
+/// The solver for a domain, by an Order's labels, among those for which `usable` finds something:
+/// of those whose selector matches the one that names the domain, then the one with the longest
 /// zone, then the one with the most labels, then the first in the list. One without a selector is
 /// the last resort.
-pub fn choose<'a>(
+fn best<'a, T>(
     solvers: &'a [SolverFacts],
-    authorization: &'a Authorization,
+    domain: &str,
     labels: &Strings,
-) -> Option<Choice<'a>> {
-    let domain = domain(authorization);
-    let mut best: Option<(Fit, Choice<'a>)> = None;
+    usable: impl Fn(&'a SolverFacts) -> Option<T>,
+) -> Option<(&'a SolverFacts, T)> {
+    let mut best: Option<(Fit, (&'a SolverFacts, T))> = None;
     for solver in solvers {
-        let mut offers = authorization.offers.iter();
-        let Some(offer) = offers.find(|offer| *offer.kind == *solver.method.offer()) else {
-            continue;
-        };
+        let Some(with) = usable(solver) else { continue };
         let found: Fit = match &solver.selector {
             None => None,
-            Some(selector) => match fit(selector, &domain, labels) {
+            Some(selector) => match fit(selector, domain, labels) {
                 Some(fit) => Some(fit),
                 None => continue,
             },
         };
         if best.as_ref().is_none_or(|(fit, _)| found > *fit) {
-            best = Some((found, Choice { solver, offer }));
+            best = Some((found, (solver, with)));
         }
     }
-    best.map(|(_, choice)| choice)
+    best.map(|(_, found)| found)
+}
+
+/// The solver for an authorization, by an Order's labels, among those whose challenge type is on
+/// offer.
+pub fn choose<'a>(
+    solvers: &'a [SolverFacts],
+    authorization: &'a Authorization,
+    labels: &Strings,
+) -> Option<Choice<'a>> {
+    let offered = |solver: &SolverFacts| {
+        let mut offers = authorization.offers.iter();
+        offers.find(|offer| *offer.kind == *solver.method.offer())
+    };
+    let found = best(solvers, &domain(authorization), labels, offered);
+    found.map(|(solver, offer)| Choice { solver, offer })
+}
+
+/// The solver that [`choose`] will find if the CA offers every challenge that may prove the domain
+/// (with `*.` for a wildcard, which DNS-01 alone proves).
+pub fn foresee<'a>(
+    solvers: &'a [SolverFacts],
+    domain: &str,
+    labels: &Strings,
+) -> Option<&'a SolverFacts> {
+    let wildcard = domain.starts_with("*.");
+    let fits = |solver: &SolverFacts| (!wildcard || solver.method == Method::Dns01).then_some(());
+    best(solvers, domain, labels, fits).map(|(solver, ())| solver)
+}
+
+/// Whether the solver waits a while in place of looking at what it presented.
+pub fn waits_instead_of_looking(solver: &SolverFacts) -> bool {
+    let read: Result<Value, _> = serde_json::from_str(&solver.json);
+    read.is_ok_and(|value| value.get("waitInsteadOfSelfCheck").is_some_and(|wait| !wait.is_null()))
 }
 
 /// Whether any solver could meet a challenge for the wildcard of a name: only DNS-01 can

@@ -64,17 +64,27 @@ fn tag(of: &str) -> Digest {
     digest_of(of)
 }
 
+/// The bucket of an account's new orders.
+pub(crate) fn account_bucket(account: &str) -> String {
+    format!("o:{}", tag(account))
+}
+
+/// The bucket of a registered domain.
+pub(crate) fn domain_bucket(directory: &str, domain: &str) -> String {
+    format!("d:{}:{domain}", tag(directory))
+}
+
 /// What an order takes: a token of its account, of each registered domain and of its exact set,
 /// and for each name one has to be there of the failed authorizations. Sorted by bucket.
 pub fn charges(limits: &Limits, spend: &Spend<'_>) -> Vec<Charge> {
     let (directory, account) = (tag(spend.directory), tag(spend.account));
     let mut all: Vec<Option<Charge>> = Vec::new();
     if spend.purpose == Purpose::New {
-        all.push(charge(format!("o:{account}"), limits.orders, 1));
+        all.push(charge(account_bucket(spend.account), limits.orders, 1));
         let names = spend.dns.iter().chain(spend.ips);
         let domains: BTreeSet<String> = names.map(|name| registered_domain(name)).collect();
         for domain in domains {
-            all.push(charge(format!("d:{directory}:{domain}"), limits.domain, 1));
+            all.push(charge(domain_bucket(spend.directory, &domain), limits.domain, 1));
         }
     }
     if spend.purpose != Purpose::Replaces {

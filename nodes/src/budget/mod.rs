@@ -11,8 +11,10 @@
 
 mod charges;
 mod ledger;
+pub mod standing;
 
 pub use charges::{Purpose, Spend, charges, failure_charge, registered_domain, same_set};
+pub(crate) use charges::{account_bucket, domain_bucket};
 pub use ledger::{Ledger, LedgerError, MAX_BUCKETS, MAX_LEDGER};
 
 use everleaf_engine::{Timestamp, digest_of};

@@ -112,12 +112,42 @@ pub struct NewOrder {
     pub spec: Arc<str>,
 }
 
+/// How a name of an order will be proved, as far as that is known before the CA was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+    /// The name without `*.`, or the address.
+    pub name: Arc<str>,
+    /// Whether it is for the wildcard of the name.
+    pub wildcard: bool,
+    /// By which kind of challenge; none if no solver fits.
+    pub method: Option<Method>,
+    /// Whether the name must answer at port 80 first.
+    pub reach: bool,
+}
+
+/// What is looked at before a token is spent: what fails here would fail at the CA.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ahead {
+    /// For which account: CAA records may name it, and its CA.
+    pub account: Account,
+    /// The CA's names in CAA records, where the issuer tells them; else its directory's.
+    pub caa_identities: Vec<Arc<str>>,
+    /// Every name.
+    pub proofs: Vec<Proof>,
+    /// How a name that fails is counted.
+    pub trial: Trial,
+}
+
 /// What the claim of an Order takes and writes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimOrder {
     /// The URL of the account that the claim names.
     pub account: Arc<str>,
+    /// What is looked at first.
+    pub ahead: Ahead,
     /// The namespace of the ConfigMaps.
     pub namespace: Arc<str>,
     /// What is taken; empty if no limit is known.

@@ -192,6 +192,8 @@ pub struct AcmeFacts {
     pub solvers: Vec<SolverFacts>,
     /// The limits that our annotation names, instead of those that the directory is known for.
     pub limits: Option<Limits>,
+    /// The CA's names in CAA records, as our annotation tells them.
+    pub caa_identities: Vec<Arc<str>>,
 }
 
 /// status.acme of an issuer.

@@ -12,7 +12,6 @@ use crate::plan::order::Step;
 use crate::program::start;
 use everleaf_engine::Start;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Case<'_> {
@@ -62,38 +61,29 @@ impl Case<'_> {
         Some(self.start(Step::WriteStatus, "", what))
     }
 
-    fn account(&self) -> Option<Account> {
+    pub(super) fn account(&self) -> Option<Account> {
         self.ready().map(|served| served.account(self.program))
     }
 
-    fn trial(&self, step: Step) -> Trial {
+    pub(super) fn trial(&self, step: Step) -> Trial {
         self.pace().trial(step.name(), self.order.attempt.as_ref(), &self.view.object.uid)
     }
 
     fn claim(&self) -> Option<Acme> {
         Some(Acme::Claim(Box::new(ClaimOrder {
             account: self.ready()?.uri().clone(),
+            ahead: self.ahead()?,
             namespace: self.program.options.operator_namespace.clone(),
             charges: self.charges(),
         })))
     }
 
     fn place(&self) -> Option<Acme> {
-        let sorted = |names: &[Arc<str>]| -> Vec<Arc<str>> {
-            let names: BTreeSet<Arc<str>> = names.iter().cloned().collect();
-            names.into_iter().collect()
-        };
-        let (mut dns, mut ips) = (self.order.dns_names.clone(), self.order.ip_addresses.clone());
-        let common = &self.order.common_name;
-        match common.parse::<std::net::IpAddr>() {
-            Ok(address) => ips.push(address.to_canonical().to_string().into()),
-            Err(_) if common.contains('.') => dns.push(common.clone()),
-            Err(_) => {}
-        }
+        let (dns, ips) = self.identifiers();
         Some(Acme::Place(Box::new(PlaceOrder {
             account: self.account()?,
-            dns: sorted(&dns),
-            ips: sorted(&ips),
+            dns,
+            ips,
             duration_ms: self.order.duration_ms,
             profile: self.order.profile.clone(),
             replaces: self.order.replaces.clone(),

@@ -4,12 +4,14 @@
 //! attempt that failed stand in annotations. Nothing is remembered.
 
 mod act;
+mod ahead;
 mod status;
 
 use crate::acme::account::Served;
 use crate::acme::solver;
 use crate::acme::trial::{Pace, rests_until};
-use crate::budget::{self, Charge, Ledger, Limits, Purpose, Spend};
+use crate::budget::standing::charges_of;
+use crate::budget::{self, Charge, Ledger};
 use crate::effect::Base;
 use crate::facts::{
     AcmeState, Attempt, Authorization, ChallengeFacts, Class, Condition, Kind, OrderFacts,
@@ -190,26 +192,10 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn limits(&self, served: &Served<'_>) -> Limits {
-        served.acme.limits.unwrap_or_else(|| budget::published(&served.acme.server))
-    }
-
     /// What the order takes of the CA's limits.
     fn charges(&self) -> Vec<Charge> {
-        let Some(served) = self.served.as_ref() else { return Vec::new() };
-        let purpose = match (self.order.replaces.is_empty(), self.order.renews) {
-            (false, _) => Purpose::Replaces,
-            (true, true) => Purpose::SameSet,
-            (true, false) => Purpose::New,
-        };
-        let spend = Spend {
-            directory: &served.acme.server,
-            account: served.uri(),
-            dns: &self.order.dns_names,
-            ips: &self.order.ip_addresses,
-            purpose,
-        };
-        budget::charges(&self.limits(served), &spend)
+        let issuer = self.served.as_ref().map(|served| served.issuer);
+        issuer.map_or_else(Vec::new, |issuer| charges_of(self.order, issuer))
     }
 
     /// What is known of the buckets that the charges name.

@@ -17,6 +17,11 @@ use everleaf_engine::digest_of;
 use serde_json::Value;
 use std::sync::Arc;
 
+/// So many names a CA may have in CAA records.
+const MOST_NAMES: usize = 16;
+/// The longest host name (RFC 1035, section 2.3.4).
+const LONGEST_NAME: usize = 253;
+
 fn state(state: Option<&ApiState>) -> AcmeState {
     state.map_or(AcmeState::Unknown, |state| AcmeState::of_text(state.as_str()))
 }
@@ -69,7 +74,7 @@ fn solver(solver: &AcmeSolver) -> Option<SolverFacts> {
 }
 
 /// spec.acme of an issuer.
-pub(super) fn acme(spec: &AcmeIssuer, limits: Option<Limits>) -> AcmeFacts {
+pub(super) fn acme(spec: &AcmeIssuer, told: Told) -> AcmeFacts {
     let binding = spec.external_account_binding.as_ref().map(|binding| Binding {
         key_id: binding.key_id.as_str().into(),
         key: entry(&binding.key_secret_ref, ""),
@@ -87,20 +92,50 @@ pub(super) fn acme(spec: &AcmeIssuer, limits: Option<Limits>) -> AcmeFacts {
         skip_tls_verify: spec.skip_tls_verify.unwrap_or(false),
         ca_bundle: spec.ca_bundle.as_ref().map(|bundle| digest_of(&bundle.0)),
         solvers: spec.solvers.iter().filter_map(solver).collect(),
-        limits,
+        limits: told.limits,
+        caa_identities: told.caa_identities,
     }
 }
 
-/// The limits that an issuer's annotation names.
+/// What an issuer's annotations tell of its CA.
+#[derive(Default)]
+pub(super) struct Told {
+    limits: Option<Limits>,
+    caa_identities: Vec<Arc<str>>,
+}
+
+/// What an issuer's annotations tell of its CA.
 ///
 /// # Errors
-/// What is wrong with the annotation.
-pub(super) fn limits(meta: &ObjectMeta) -> Result<Option<Limits>, Problem> {
-    let Some(text) = meta.annotations.get(names::everleaf::ACME_LIMITS) else { return Ok(None) };
-    budget::configured(text).map(Some).map_err(|error| Problem {
-        path: format!("metadata.annotations[{}]", names::everleaf::ACME_LIMITS).into(),
-        message: error.into(),
+/// What is wrong with an annotation.
+pub(super) fn told(meta: &ObjectMeta) -> Result<Told, Problem> {
+    let read = |key: &'static str| meta.annotations.get(key);
+    let wrong = |key: &str, message: String| Problem {
+        path: format!("metadata.annotations[{key}]").into(),
+        message: message.into(),
+    };
+    let (limits, names) = (names::everleaf::ACME_LIMITS, names::everleaf::CAA_IDENTITIES);
+    Ok(Told {
+        limits: read(limits)
+            .map(|text| budget::configured(text).map_err(|error| wrong(limits, error)))
+            .transpose()?,
+        caa_identities: read(names)
+            .map_or(Ok(Vec::new()), |text| host_names(text).map_err(|error| wrong(names, error)))?,
     })
+}
+
+/// Host names separated by commas.
+fn host_names(text: &str) -> Result<Vec<Arc<str>>, String> {
+    let fits = |name: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(plain)
+    };
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    match names.iter().find(|name| !fits(name)) {
+        Some(name) => Err(format!("{name:?} is no host name; write names separated by commas")),
+        None if names.len() > MOST_NAMES => Err(format!("more than {MOST_NAMES} names")),
+        None => Ok(names.into_iter().map(Into::into).collect()),
+    }
 }
 
 /// What an issuer remembers of its account.

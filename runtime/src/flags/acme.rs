@@ -55,6 +55,17 @@ pub struct AcmeFlags {
     /// The port at which it answers.
     #[arg(long, default_value = "8089", value_name = "PORT")]
     pub acme_http01_responder_port: NonZeroU16,
+    /// Whether CAA records are looked at before an order is placed, where the CA tells its names.
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
+          value_name = "BOOL")]
+    pub acme_check_caa: bool,
+    /// Whether names that HTTP-01 proves must have an address that takes connections at port 80
+    /// before an order is placed; not asked of solvers with waitInsteadOfSelfCheck.
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
+          value_name = "BOOL")]
+    pub acme_check_reachability: bool,
 }
 
 /// What the flags about ACME mean for decisions.
@@ -103,6 +114,8 @@ impl AcmeFlags {
             http01_nameservers: servers(&self.acme_http01_solver_nameservers)?,
             dns01_nameservers: servers(&self.dns01_recursive_nameservers)?,
             recursive_only: self.dns01_recursive_nameservers_only,
+            check_caa: self.acme_check_caa,
+            check_reachability: self.acme_check_reachability,
         })
     }
 }

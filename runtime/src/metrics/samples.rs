@@ -14,6 +14,10 @@ pub struct Snapshot {
     pub certificates: Vec<CertificateSample>,
     /// Issuers and ClusterIssuers.
     pub issuers: Vec<IssuerSample>,
+    /// What is left of the limits of ACME CAs.
+    pub budgets: Vec<BudgetSample>,
+    /// Orders that wait for a token of such a limit.
+    pub waiting_orders: Option<usize>,
 }
 
 /// What metrics tell of a Certificate. Times are seconds since 1970.
@@ -48,6 +52,25 @@ pub struct IssuerSample {
     pub namespace: Option<Arc<str>>,
     /// Its Ready condition.
     pub ready: Ready,
+}
+
+/// How a limit of an ACME CA stands that an issuer's orders take from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetSample {
+    /// The issuer's name.
+    pub issuer: Arc<str>,
+    /// `Issuer` or `ClusterIssuer`.
+    pub kind: &'static str,
+    /// The issuer's namespace; empty for a ClusterIssuer.
+    pub namespace: Arc<str>,
+    /// The limit, as `everleaf.dev/acme-limits` names it.
+    pub limit: &'static str,
+    /// The registered domain, for a limit that counts one.
+    pub subject: Arc<str>,
+    /// The tokens left.
+    pub left: i64,
+    /// When the next request has its token, in seconds since 1970; 0 if it has one now.
+    pub next: i64,
 }
 
 /// The status of a Ready condition; a missing one is `Unknown`.
@@ -88,6 +111,8 @@ enum Of {
     CertificateTime(fn(&CertificateSample) -> Option<i64>),
     IssuerReady,
     ClusterIssuerReady,
+    Budget(fn(&BudgetSample) -> i64),
+    WaitingOrders,
 }
 
 const FAMILIES: &[Family] = &[
@@ -126,6 +151,21 @@ const FAMILIES: &[Family] = &[
         help: "1 for the status that the ClusterIssuer's Ready condition has.",
         of: Of::ClusterIssuerReady,
     },
+    Family {
+        name: "everleaf_acme_budget_remaining",
+        help: "Requests that are left of a CA's rate limit; domains that have all are left out.",
+        of: Of::Budget(|budget| budget.left),
+    },
+    Family {
+        name: "everleaf_acme_budget_next_slot_timestamp_seconds",
+        help: "When the next request has its place within a CA's rate limit, or 0 if now.",
+        of: Of::Budget(|budget| budget.next),
+    },
+    Family {
+        name: "everleaf_acme_orders_waiting_for_budget",
+        help: "Orders that wait for their place within a CA's rate limits.",
+        of: Of::WaitingOrders,
+    },
 ];
 
 impl Family {
@@ -134,6 +174,8 @@ impl Family {
         match self.of {
             Of::CertificateReady | Of::CertificateTime(_) => snapshot.certificates.len(),
             Of::IssuerReady | Of::ClusterIssuerReady => snapshot.issuers.len(),
+            Of::Budget(_) => snapshot.budgets.len(),
+            Of::WaitingOrders => usize::from(snapshot.waiting_orders.is_some()),
         }
     }
 
@@ -147,6 +189,13 @@ impl Family {
             }
             Of::IssuerReady => self.issuer_ready(out, &snapshot.issuers[index], true),
             Of::ClusterIssuerReady => self.issuer_ready(out, &snapshot.issuers[index], false),
+            Of::Budget(value) => {
+                let budget = &snapshot.budgets[index];
+                text::series(out, self.name, &budget.labels(), value(budget));
+            }
+            Of::WaitingOrders => {
+                text::series(out, self.name, &[], snapshot.waiting_orders.unwrap_or_default());
+            }
         }
     }
 
@@ -184,6 +233,18 @@ impl CertificateSample {
             ("issuer_name", &self.issuer_name),
             ("name", &self.name),
             ("namespace", &self.namespace),
+        ]
+    }
+}
+
+impl BudgetSample {
+    fn labels(&self) -> [(&str, &str); 5] {
+        [
+            ("issuer_kind", self.kind),
+            ("issuer_name", &self.issuer),
+            ("limit", self.limit),
+            ("namespace", &self.namespace),
+            ("subject", &self.subject),
         ]
     }
 }

@@ -43,7 +43,7 @@ fn lines<'a>(text: &'a str, part: &str) -> Vec<&'a str> {
 #[test]
 fn a_certificate_has_cert_managers_series() {
     let snapshot =
-        Snapshot { certificates: vec![certificate("web", Ready::True)], issuers: vec![] };
+        Snapshot { certificates: vec![certificate("web", Ready::True)], ..Snapshot::default() };
     let text = scrape(snapshot, || ());
     let labels = "issuer_group=\"cert-manager.io\",issuer_kind=\"\",issuer_name=\"ca\",\
                   name=\"web\",namespace=\"shop\"";
@@ -65,7 +65,7 @@ fn a_certificate_has_cert_managers_series() {
 #[test]
 fn issuers_and_cluster_issuers_are_families_of_their_own() {
     let issuers = vec![issuer("a", Some("shop")), issuer("b", None)];
-    let text = scrape(Snapshot { certificates: vec![], issuers }, || ());
+    let text = scrape(Snapshot { issuers, ..Snapshot::default() }, || ());
     let expected = ["True", "False", "Unknown"].map(|status| {
         let value = u8::from(status == "False");
         let labels = format!("condition=\"{status}\",name=\"a\",namespace=\"shop\"");
@@ -79,7 +79,8 @@ fn issuers_and_cluster_issuers_are_families_of_their_own() {
 
 #[test]
 fn series_of_an_object_end_with_it() {
-    let first = Snapshot { certificates: vec![certificate("web", Ready::True)], issuers: vec![] };
+    let first =
+        Snapshot { certificates: vec![certificate("web", Ready::True)], ..Snapshot::default() };
     let (sender, samples) = watch::channel(Arc::new(first));
     let (_recorder, metrics) = Metrics::build(samples).unwrap();
     assert!(whole(&metrics, now()).contains("web"));
@@ -141,7 +142,7 @@ fn odd_labels_of_process_wide_metrics_become_words() {
 #[test]
 fn names_with_quotes_and_newlines_stay_on_one_line() {
     let odd = certificate("a\"b\\c\nd", Ready::Unknown);
-    let text = scrape(Snapshot { certificates: vec![odd], issuers: vec![] }, || ());
+    let text = scrape(Snapshot { certificates: vec![odd], ..Snapshot::default() }, || ());
     let found = lines(&text, "certmanager_certificate_");
     assert_eq!(found.len(), 7);
     assert!(found.iter().all(|line| line.contains(r#"name="a\"b\\c\nd","#)), "{found:?}");
@@ -152,7 +153,8 @@ fn ten_thousand_certificates_come_in_pieces_each_family_once_and_in_one_run() {
     let name = |n: u32| certificate(&format!("cert-{n:05}"), Ready::True);
     let certificates: Vec<_> = (0..10_000).map(name).collect();
     let issuers = vec![issuer("a", Some("shop")), issuer("b", None)];
-    let (_sender, samples) = watch::channel(Arc::new(Snapshot { certificates, issuers }));
+    let (_sender, samples) =
+        watch::channel(Arc::new(Snapshot { certificates, issuers, ..Snapshot::default() }));
     let (_recorder, metrics) = Metrics::build(samples).unwrap();
     let chunks: Vec<_> = metrics.render(now()).collect();
     assert!(chunks.iter().all(|chunk| chunk.len() < 512 * 1024 && chunk.ends_with(b"\n")));
@@ -182,4 +184,29 @@ fn a_condition_maps_to_its_status_and_anything_else_to_unknown() {
     assert_eq!(Ready::from(Some(&ConditionStatus::False)), Ready::False);
     assert_eq!(Ready::from(Some(&ConditionStatus::Other("Perhaps".into()))), Ready::Unknown);
     assert_eq!(Ready::from(None), Ready::Unknown);
+}
+
+#[test]
+fn what_is_left_of_a_cas_limits_is_told_with_the_next_slot() {
+    let budget = BudgetSample {
+        issuer: "le".into(),
+        kind: "ClusterIssuer",
+        namespace: "".into(),
+        limit: "registeredDomain",
+        subject: "example.com".into(),
+        left: 0,
+        next: 1_700_000_000,
+    };
+    let snapshot =
+        Snapshot { budgets: vec![budget], waiting_orders: Some(3), ..Snapshot::default() };
+    let text = scrape(snapshot, || ());
+    let labels = "{issuer_kind=\"ClusterIssuer\",issuer_name=\"le\",\
+                  limit=\"registeredDomain\",namespace=\"\",subject=\"example.com\"}";
+    for line in [
+        format!("everleaf_acme_budget_remaining{labels} 0"),
+        format!("everleaf_acme_budget_next_slot_timestamp_seconds{labels} 1700000000"),
+        "everleaf_acme_orders_waiting_for_budget 3".to_owned(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }

@@ -21,7 +21,7 @@ fn after(start: Now, real: Duration, wall: Duration) -> Now {
 /// Metrics that are longer than what fits between client and server.
 fn metrics() -> Metrics {
     let issuer = IssuerSample { name: "a".into(), namespace: None, ready: Ready::True };
-    let snapshot = Snapshot { certificates: vec![], issuers: vec![issuer; 100] };
+    let snapshot = Snapshot { issuers: vec![issuer; 100], ..Snapshot::default() };
     let (_, samples) = watch::channel(Arc::new(snapshot));
     Metrics::build(samples).unwrap().1
 }

@@ -167,3 +167,22 @@ fn annotations_add_a_parent_once() {
     let bare = with_json(r#"{"http01":{"gatewayHTTPRoute":{}}}"#);
     assert_eq!(overridden(&bare, &Strings::new(), "ns"), Err(OverrideError::NoParent));
 }
+
+#[test]
+fn before_the_ca_is_asked_a_wildcard_foresees_dns_and_a_plain_name_what_fits_best() {
+    let solvers =
+        [solver(Method::Http01, None), solver(Method::Dns01, Some((&[], &[], &["b.test"])))];
+    let none = Strings::new();
+    let method = |domain: &str| foresee(&solvers, domain, &none).map(|solver| solver.method);
+    assert_eq!(method("a.test"), Some(Method::Http01));
+    assert_eq!(method("www.b.test"), Some(Method::Dns01), "its zone is named");
+    assert_eq!(method("*.b.test"), Some(Method::Dns01));
+    assert_eq!(method("*.a.test"), None, "HTTP-01 proves no wildcard");
+}
+
+#[test]
+fn a_solver_that_waits_instead_of_looking_says_so() {
+    let waits = |json: &str| waits_instead_of_looking(&with_json(json));
+    assert!(waits(r#"{"waitInsteadOfSelfCheck":"90s","http01":{"ingress":{}}}"#));
+    assert!(!waits(r#"{"http01":{"ingress":{}}}"#) && !waits("no JSON"));
+}

@@ -3,10 +3,14 @@
 use super::sight::Sight;
 use everleaf_engine::{Engine, ObjectKey, Program, Status, Timestamp};
 use everleaf_graph::{Edge, Machine, State, WaitKind};
+use everleaf_nodes::budget::standing::{self, Standing};
 use everleaf_nodes::effect::rfc3339;
 use everleaf_nodes::facts::{AcmeState, Attempt, Class, Condition, Problem};
 use everleaf_nodes::{Everleaf, Facts, Kind};
 use serde_json::{Value, json};
+
+/// So many domains are told of, those with the least left.
+const DOMAINS: usize = 10;
 
 pub(super) struct Answer<'a> {
     key: &'a ObjectKey<Kind>,
@@ -19,6 +23,7 @@ pub(super) struct Answer<'a> {
     said: &'a [String],
     lacking: &'a [String],
     assumed: &'a [String],
+    budgets: Vec<Standing>,
 }
 
 struct Wait {
@@ -56,6 +61,7 @@ impl<'a> Answer<'a> {
             said,
             lacking: &[],
             assumed: &[],
+            budgets: budgets(engine, key),
         }
     }
 
@@ -192,10 +198,28 @@ impl<'a> Answer<'a> {
             format!("{} (in {}): {about}", rfc3339(at), span(at.since(self.now) / 1000))
         });
         part("waits until", waits.collect());
+        part("left of the CA's limits", self.budgets.iter().map(|one| self.left(one)).collect());
         let changes = self.changes().into_iter();
         let changes = changes.map(|Change { on, to, why }| format!("-> {to}, if {on} ({why})"));
         part("what would change it", changes.collect());
         text
+    }
+
+    fn left(&self, one: &Standing) -> String {
+        let Standing { limit, subject, left, capacity, next } = one;
+        let of = if subject.is_empty() { String::new() } else { format!(" of {subject}") };
+        let next = match next.since(self.now) / 1000 {
+            ..=0 => String::new(),
+            wait => format!("; the next at {} (in {})", rfc3339(*next), span(wait)),
+        };
+        format!("{limit}{of}: {left} of {capacity}{next}")
+    }
+
+    fn budget_json(&self, one: &Standing) -> Value {
+        let Standing { limit, subject, left, capacity, next } = one;
+        let next = (*next > self.now).then(|| rfc3339(*next));
+        let (limit, subject) = (*limit, &**subject);
+        json!({"limit": limit, "subject": subject, "left": left, "capacity": capacity, "next": next})
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -219,6 +243,7 @@ impl<'a> Answer<'a> {
             "assumed": self.assumed,
             "next": self.next(),
             "waits": waits.collect::<Vec<_>>(),
+            "budgets": self.budgets.iter().map(|one| self.budget_json(one)).collect::<Vec<_>>(),
             "changes": changes.collect::<Vec<_>>(),
         })
     }
@@ -227,6 +252,18 @@ impl<'a> Answer<'a> {
         let Some((machine, status)) = &self.placed else { return serde_json::Map::new() };
         let facts = machine.facts.iter().enumerate();
         facts.map(|(bit, fact)| (fact.name.clone(), json!(status.truth >> bit & 1 == 1))).collect()
+    }
+}
+
+/// How the limits stand that an Order or an issuer's orders take from.
+fn budgets(engine: &Engine<Everleaf>, key: &ObjectKey<Kind>) -> Vec<Standing> {
+    let (world, now) = (engine.world(), engine.now());
+    match world.get(key).map(|object| &object.facts) {
+        Some(Facts::Order(_)) => standing::of_order(world, key, now),
+        Some(Facts::Issuer(issuer)) => {
+            standing::of_issuer(issuer, &standing::ledger(world), now, DOMAINS)
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -252,7 +252,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The Secrets that an ACME issuer names.
+    /// The Secrets that an ACME issuer names, and what is left of its CA's limits.
     async fn account(
         &mut self,
         issuer: &ObjectKey<Kind>,
@@ -267,7 +267,7 @@ impl Reading<'_> {
         for secret in named {
             self.get(Kind::Secret, &namespace, secret).await?;
         }
-        Ok(())
+        self.budgets().await
     }
 
     /// What an Order depends on besides its issuer: its Challenges, the orders of the same names
@@ -275,6 +275,10 @@ impl Reading<'_> {
     async fn beside_order(&mut self, key: &ObjectKey<Kind>) -> Result<(), Blind> {
         self.list(Kind::Challenge, &key.namespace, "").await?;
         self.list(Kind::Order, "", "").await?;
+        self.budgets().await
+    }
+
+    async fn budgets(&mut self) -> Result<(), Blind> {
         let own = self.options.operator_namespace.clone();
         self.list(Kind::ConfigMap, &own, &crate::operator::budget_label()).await?;
         Ok(())

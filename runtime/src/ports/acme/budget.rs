@@ -1,6 +1,7 @@
 //! Tokens of the CAs' limits, in ConfigMaps, by compare-and-swap.
 
 use super::super::{Done, Ports, Report, Undone, undone};
+use super::Told;
 use crate::edge::{meta_of, version};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{ObjectKey, Timestamp};
@@ -39,8 +40,13 @@ fn by_shard(charges: &[Charge]) -> BTreeMap<Arc<str>, Vec<Charge>> {
 }
 
 impl Ports {
-    /// Takes the tokens, then writes the claim.
-    pub(super) async fn claim(&self, effect: &Effect, it: &ClaimOrder) -> Done {
+    /// Looks at the names, takes the tokens, then writes the claim.
+    pub(super) async fn claim(&self, effect: &Effect, it: &ClaimOrder) -> Told {
+        self.look_ahead(&it.ahead).await?;
+        Ok(self.take_and_claim(effect, it).await?)
+    }
+
+    async fn take_and_claim(&self, effect: &Effect, it: &ClaimOrder) -> Done {
         let now = super::super::now();
         let mut seen = Vec::new();
         let mut taken: Vec<(Arc<str>, Vec<Charge>)> = Vec::new();

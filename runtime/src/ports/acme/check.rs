@@ -103,25 +103,7 @@ impl Ports {
         if host.parse::<IpAddr>().is_ok() {
             return "it is an address".to_owned();
         }
-        let servers = self.acme.options().http01_nameservers.clone();
-        let found: Result<Vec<IpAddr>, String> = if servers.is_empty() {
-            let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host, 80))).await;
-            match found {
-                Ok(Ok(found)) => Ok(found.map(|address| address.ip()).collect()),
-                Ok(Err(_)) => Ok(Vec::new()),
-                Err(_) => Err("the resolver did not answer in time".to_owned()),
-            }
-        } else {
-            match Http::new() {
-                Ok(http) => {
-                    let clock = Clock::new(jiff::Timestamp::now);
-                    let resolver = Resolver::new(servers, http, clock, Options::default());
-                    resolver.addresses(host).await.map_err(|error| error.to_string())
-                }
-                Err(error) => Err(error.to_string()),
-            }
-        };
-        match found {
+        match self.addresses(host).await {
             Err(error) => format!("DNS: {error}"),
             Ok(found) if found.is_empty() => "DNS has no address of the name".to_owned(),
             Ok(mut found) => {
@@ -132,6 +114,23 @@ impl Ports {
                 format!("DNS says {}", texts.join(", "))
             }
         }
+    }
+
+    /// The addresses of a name, as HTTP-01 looks them up; none if DNS has none.
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        let servers = self.acme.options().http01_nameservers.clone();
+        if servers.is_empty() {
+            let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((host, 80))).await;
+            return match found {
+                Ok(Ok(found)) => Ok(found.map(|address| address.ip()).collect()),
+                Ok(Err(_)) => Ok(Vec::new()),
+                Err(_) => Err("the resolver did not answer in time".to_owned()),
+            };
+        }
+        let http = Http::new().map_err(|error| error.to_string())?;
+        let clock = Clock::new(jiff::Timestamp::now);
+        let resolver = Resolver::new(servers, http, clock, Options::default());
+        resolver.addresses(host).await.map_err(|error| error.to_string())
     }
 }
 

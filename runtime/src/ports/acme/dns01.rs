@@ -32,7 +32,7 @@ const SERVERS: usize = 4;
 /// What looks records up, and what providers are built with.
 pub(super) struct Lookup {
     context: Context,
-    resolver: Resolver,
+    pub(super) resolver: Resolver,
 }
 
 impl Lookup {
@@ -99,7 +99,7 @@ fn fqdn(dns_name: &str) -> String {
 }
 
 impl Ports {
-    fn lookup(&self) -> Result<&Lookup, Halt> {
+    pub(super) fn lookup(&self) -> Result<&Lookup, Halt> {
         let servers = &self.acme.options().dns01_nameservers;
         let lookup = self.acme.0.lookup.get_or_init(|| Lookup::new(servers.clone()));
         lookup.as_ref().map_err(|error| fault(error).into())

@@ -6,6 +6,7 @@
 //! lost to somebody's label; what is decided before a request goes out has the resourceVersion.
 
 mod accounts;
+mod ahead;
 mod budget;
 mod challenges;
 mod check;
@@ -113,7 +114,7 @@ impl Ports {
             Acme::TakeCertificate { order, base, leaf, conditions } => {
                 return self.take_certificate(effect, (order, base, *leaf), conditions).await;
             }
-            Acme::Claim(it) => return self.claim(effect, it).await,
+            Acme::Claim(it) => (&it.ahead.trial, self.claim(effect, it).await),
             Acme::CreateChallenge(it) => return self.create_challenge(effect, it).await,
             Acme::Guard => return self.guard(effect).await,
             Acme::CleanUp(it) => return self.clean_up(effect, it).await,

@@ -26,6 +26,11 @@ pub struct AcmeOptions {
     /// Whether DNS-01 self-checks ask those only, not the authoritative servers
     /// (`--dns01-recursive-nameservers-only`).
     pub recursive_only: bool,
+    /// Whether CAA records are looked at before an order is placed (`--acme-check-caa`).
+    pub check_caa: bool,
+    /// Whether names that HTTP-01 proves must answer at port 80 before an order is placed
+    /// (`--acme-check-reachability`).
+    pub check_reachability: bool,
 }
 
 impl Default for AcmeOptions {
@@ -38,6 +43,8 @@ impl Default for AcmeOptions {
             http01_nameservers: Vec::new(),
             dns01_nameservers: Vec::new(),
             recursive_only: false,
+            check_caa: true,
+            check_reachability: true,
         }
     }
 }

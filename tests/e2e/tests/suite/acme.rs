@@ -62,10 +62,14 @@ impl Ca {
     }
 
     async fn serve(&self, world: &World, solvers: &Value) -> Value {
+        self.serve_as(world, self.issuer(solvers)).await
+    }
+
+    async fn serve_as(&self, world: &World, issuer: Value) -> Value {
         if let Some(key) = eab_key() {
             world.create(secret("eab", "key", &key)).await;
         }
-        world.create(self.issuer(solvers)).await;
+        world.create(issuer).await;
         world.ready("Issuer", "pebble").await
     }
 }
@@ -96,6 +100,38 @@ fn secret(name: &str, key: &str, value: &str) -> Value {
 
 fn http01() -> Value {
     json!([{ "http01": { "ingress": { "ingressClassName": "traefik" } } }])
+}
+
+/// A DNS server that takes changes signed with a key.
+struct Zone {
+    server: String,
+    key_name: String,
+    key_file: String,
+}
+
+impl Zone {
+    /// The test bed's; without one, it skips aloud.
+    fn told(scenario: &str) -> Option<Self> {
+        let told =
+            (variable("TESTBED_DNS"), variable("TESTBED_TSIG_NAME"), variable("TESTBED_TSIG_FILE"));
+        let (Some(server), Some(key_name), Some(key_file)) = told else {
+            skip(scenario, "set TESTBED_DNS, TESTBED_TSIG_NAME and TESTBED_TSIG_FILE");
+            return None;
+        };
+        Some(Self { server, key_name, key_file })
+    }
+
+    /// A solver that changes it; makes the Secret that it needs.
+    async fn solvers(&self, world: &World) -> Value {
+        let key = std::fs::read_to_string(&self.key_file).expect("the TSIG key");
+        world.create(secret("tsig", "key", key.trim())).await;
+        json!([{ "dns01": { "rfc2136": {
+            "nameserver": self.server,
+            "tsigKeyName": self.key_name,
+            "tsigAlgorithm": "HMACSHA256",
+            "tsigSecretSecretRef": { "name": "tsig", "key": "key" },
+        } } }])
+    }
 }
 
 /// An Ingress that serves a host and wants a certificate for it.
@@ -232,22 +268,10 @@ fn an_annotated_ingress_becomes_a_certificate_by_http01_and_leaves_nothing_behin
 #[test]
 fn a_wildcard_and_its_apex_are_proved_by_dns01_and_the_records_go() {
     let Some(ca) = ca("acme-dns01") else { return };
-    let told =
-        (variable("TESTBED_TSIG_NAME"), variable("TESTBED_TSIG_FILE"), variable("TESTBED_DNS"));
-    let (Some(key_name), Some(file), Some(server)) = told else {
-        return skip("acme-dns01", "set TESTBED_DNS, TESTBED_TSIG_NAME and TESTBED_TSIG_FILE");
-    };
+    let Some(zone) = Zone::told("acme-dns01") else { return };
     scenario("acme-dns01", Scope::Namespace, async |world| {
         let _operator = ca.operator(world, 18_084);
-        let key = std::fs::read_to_string(file).expect("the TSIG key");
-        world.create(secret("tsig", "key", key.trim())).await;
-        let rfc2136 = json!({
-            "nameserver": server,
-            "tsigKeyName": key_name,
-            "tsigAlgorithm": "HMACSHA256",
-            "tsigSecretSecretRef": { "name": "tsig", "key": "key" },
-        });
-        ca.serve(world, &json!([{ "dns01": { "rfc2136": rfc2136 } }])).await;
+        ca.serve(world, &zone.solvers(world).await).await;
         let apex = format!("{}.example.test", world.namespace);
         let wildcard = format!("*.{apex}");
         let spec = json!({ "dnsNames": [apex, wildcard], "issuerRef": { "name": "pebble" } });
@@ -286,6 +310,21 @@ fn a_name_that_the_ca_forbids_fails_at_once_with_reason_and_class() {
     });
 }
 
+/// What an Order's last attempt says.
+fn attempt(order: &Value) -> Value {
+    let note = text(order, "/metadata/annotations/everleaf.dev~1acme-attempt");
+    serde_json::from_str(note).unwrap_or_default()
+}
+
+async fn only_order(world: &World, told: impl Fn(&Value) -> bool) -> Value {
+    eventually("the Order says what was seen", 60, async || {
+        let all = world.list("Order").await;
+        let [order] = all.as_slice() else { return Err(format!("{} Orders", all.len())) };
+        if told(&attempt(order)) { Ok(order.clone()) } else { Err(order.to_string()) }
+    })
+    .await
+}
+
 #[test]
 fn a_name_without_an_address_waits_with_what_was_seen_and_spends_nothing() {
     let Some(ca) = ca("acme-unknown") else { return };
@@ -294,18 +333,34 @@ fn a_name_without_an_address_waits_with_what_was_seen_and_spends_nothing() {
         ca.serve(world, &http01()).await;
         let spec = json!({ "dnsNames": ["no.such.zone.test"], "issuerRef": { "name": "pebble" } });
         world.certificate("unknown", spec).await;
-        let challenge = eventually("the Challenge says what was seen", 60, async || {
-            let all = world.list("Challenge").await;
-            let challenge = all.into_iter().next().ok_or("there is none")?;
-            let said = text(&challenge, "/status/reason").to_owned();
-            if said.contains("DNS") { Ok(challenge) } else { Err(said) }
-        })
-        .await;
-        let note = text(&challenge, "/metadata/annotations/everleaf.dev~1acme-attempt");
-        let note: Value = serde_json::from_str(note).expect("a note");
-        assert_eq!((&note["step"], &note["class"]), (&json!("self_check"), &json!("transient")));
-        assert_eq!(text(&challenge, "/status/state"), "", "the CA was not told to validate");
+        let told = |note: &Value| text(note, "/detail").contains("DNS has no address");
+        let order = only_order(world, told).await;
+        assert_eq!(attempt(&order)["class"], "transient");
+        assert_eq!(text(&order, "/status/url"), "", "the CA was not asked");
         world.delete("Certificate", "unknown").await;
         swept(world).await;
+    });
+}
+
+#[test]
+fn a_caa_record_that_forbids_is_told_before_an_order_is_placed() {
+    let Some(ca) = ca("acme-caa") else { return };
+    let Some(zone) = Zone::told("acme-caa") else { return };
+    scenario("acme-caa", Scope::Namespace, async |world| {
+        let _operator = ca.operator(world, 18_087);
+        let mut issuer = ca.issuer(&zone.solvers(world).await);
+        issuer["metadata"]["annotations"] = json!({ "everleaf.dev/caa-identities": "pebble.test" });
+        ca.serve_as(world, issuer).await;
+        let spec = |name: &str| json!({ "dnsNames": [name], "issuerRef": { "name": "pebble" } });
+        world.certificate("forbidden", spec("caa-forbids.example.test")).await;
+        let told = |note: &Value| note["type"] == "urn:ietf:params:acme:error:caa";
+        let order = only_order(world, told).await;
+        let said = text(&order, "/status/reason");
+        assert!(said.contains("CAA 0 issue \"other-ca.test\""), "{said}");
+        assert_eq!(text(&order, "/status/url"), "", "the CA was not asked");
+        world.delete("Certificate", "forbidden").await;
+
+        world.certificate("allowed", spec("caa-allows.example.test")).await;
+        world.revision("allowed", 1).await;
     });
 }
