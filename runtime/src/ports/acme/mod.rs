@@ -26,7 +26,7 @@ use super::{Done, Ports, Report, Undone, undone};
 use crate::http01::Tokens;
 use crate::kube_api::resource;
 use accounts::{Clients, Keys};
-use dns01::Lookup;
+use dns01::{Lookup, Syncs};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{Digest, Timestamp, Uid};
 use everleaf_nodes::effect::{Acme, Trial, rfc3339};
@@ -53,6 +53,8 @@ struct Shared {
     claims: Mutex<BTreeMap<Uid, i64>>,
     /// Set up when it is first needed: it wants the platform's certificate authorities.
     lookup: OnceLock<Result<Lookup, everleaf_dns::Error>>,
+    /// What providers of DNS have not spread yet.
+    syncs: Syncs,
     checker: OnceLock<Result<reqwest::Client, String>>,
 }
 

@@ -286,7 +286,9 @@ async fn find(
             Err(_) => continue,
         };
         let open = matches!(order.status, OrderStatus::Pending | OrderStatus::Ready);
-        if open && order.profile == new.profile && same_names(&order.identifiers, new) {
+        // Where none was asked for, the CA chose one, and may say which.
+        let same_profile = new.profile.is_none() || order.profile == new.profile;
+        if open && same_profile && same_names(&order.identifiers, new) {
             return Ok(Some(PlacedOrder { url, order }));
         }
     }

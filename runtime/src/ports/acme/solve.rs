@@ -62,7 +62,7 @@ impl Ports {
                 found
             }
             Solver::Dns01 { value, config } => {
-                self.look_at_record(&it.answer.dns_name, value, config).await
+                self.look_at_record(effect, &it.answer, value, config).await
             }
         };
         if let Err(Halt::Fault(fault)) = found {

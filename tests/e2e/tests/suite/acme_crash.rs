@@ -1,0 +1,164 @@
+//! Operators that are killed in the middle of ACME: nothing is ordered twice, nothing is left over.
+
+use everleaf_e2e::acme::{Ca, Dns, http01, rfc2136, swept};
+use everleaf_e2e::{
+    Asked, Fault, FaultProxy, Scope, World, eventually, name_of, scenario, tell, text, variable,
+};
+use serde_json::{Value, json};
+
+/// Certificates that are created before each kill.
+const WAVE: usize = 5;
+
+/// How far an issuance has come when the operator is killed.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Claimed,
+    Placed,
+    Presented,
+    Accepted,
+    Finalized,
+    Stored,
+}
+
+const STAGES: [Stage; 6] = [
+    Stage::Claimed,
+    Stage::Presented,
+    Stage::Placed,
+    Stage::Finalized,
+    Stage::Accepted,
+    Stage::Stored,
+];
+
+const CLAIM: &str = "/metadata/annotations/everleaf.dev~1acme-claim";
+
+fn label(number: usize) -> String {
+    format!("c{number:03}")
+}
+
+/// The name of a certificate: every other one is in the zone that is proved by DNS-01.
+fn domain(world: &World, number: usize) -> String {
+    let zone = if number.is_multiple_of(2) { "example.test" } else { "delegated.test" };
+    format!("{}-{}.{zone}", label(number), world.namespace)
+}
+
+/// Whether any certificate from `first` on has come so far.
+async fn has_come(world: &World, stage: Stage, first: usize) -> bool {
+    let (kind, come): (_, fn(&Value) -> bool) = match stage {
+        Stage::Claimed => ("Order", |order| !text(order, CLAIM).is_empty()),
+        Stage::Placed => ("Order", |order| !text(order, "/status/url").is_empty()),
+        Stage::Presented => ("Challenge", |one| one["status"]["presented"] == true),
+        Stage::Accepted => ("Challenge", |one| !text(one, "/status/state").is_empty()),
+        Stage::Finalized => ("Order", |order| text(order, "/status/state") == "valid"),
+        Stage::Stored => ("Secret", |one| name_of(one).ends_with("-tls")),
+    };
+    let first = label(first);
+    let objects = world.list(kind).await;
+    objects.iter().filter(|one| name_of(one).starts_with('c')).any(|one| {
+        let of_wave = name_of(one) >= first.as_str();
+        of_wave && come(one)
+    })
+}
+
+/// Orders that say that they are about to be placed, and not that they are.
+async fn unanswered(world: &World) -> usize {
+    let orders = world.list("Order").await;
+    let open = |order: &&Value| !text(order, CLAIM).is_empty();
+    orders.iter().filter(open).filter(|order| text(order, "/status/url").is_empty()).count()
+}
+
+#[test]
+fn kills_at_any_step_cost_at_most_the_orders_whose_claims_they_hit() {
+    let (Some((ca, proxy)), Some(dns)) = (Ca::faulty("acme-kills"), Dns::open("acme-kills")) else {
+        return;
+    };
+    let all = if variable("EVERLEAF_E2E_FULL").is_some() { 50 } else { 20 };
+    scenario("acme-kills", Scope::Namespace, async |world| {
+        let operator = ca.operator(world, &[]);
+        let mut by_dns = rfc2136(world).await;
+        by_dns["selector"] = json!({ "dnsZones": ["delegated.test"] });
+        ca.serve(world, &json!([http01(), by_dns]), json!({})).await;
+        operator.kill();
+        let (mut kills, mut hit) = (0, 0);
+        for (round, first) in (0..all).step_by(WAVE).enumerate() {
+            let operator = ca.operator(world, &[]);
+            for number in first..(first + WAVE).min(all) {
+                let names = [domain(world, number)];
+                let spec = json!({ "dnsNames": names, "issuerRef": { "name": "acme" } });
+                world.certificate(&label(number), spec).await;
+            }
+            let stage = STAGES[round % STAGES.len()];
+            eventually(&format!("some certificate from {first} on is {stage:?}"), 60, async || {
+                if has_come(world, stage, first).await { Ok(()) } else { Err("none".to_owned()) }
+            })
+            .await;
+            operator.kill();
+            kills += 1;
+            hit += unanswered(world).await;
+        }
+        let _operator = ca.operator(world, &[]);
+        for number in 0..all {
+            let certificate = world.revision(&label(number), 1).await;
+            assert!(certificate["status"].get("failedIssuanceAttempts").is_none());
+        }
+        swept(world).await;
+        assert_frugal(world, &proxy, (all, kills, hit)).await;
+        for number in (1..all).step_by(2) {
+            let record = format!("_acme-challenge.{}", domain(world, number));
+            assert_eq!(dns.txt(&record).len(), 0, "{record} is left");
+        }
+    });
+}
+
+async fn assert_frugal(
+    world: &World,
+    proxy: &FaultProxy,
+    (all, kills, hit): (usize, usize, usize),
+) {
+    let orders = proxy.orders().len();
+    tell(&format!(
+        "acme-kills: {all} certificates, {kills} kills that hit {hit} unanswered claims, {orders} \
+         orders at the CA; requests: {:?}",
+        proxy.counts()
+    ));
+    assert!(orders <= all + hit, "{orders} orders for {all} certificates and {hit} claims");
+    assert_eq!(world.list("CertificateRequest").await.len(), all, "one request each");
+    assert_eq!(world.list("Order").await.len(), all, "one Order each");
+    // Pebble refuses a nonce now and then.
+    let registered = proxy.log(Asked::NewAccount).into_iter().filter(|one| one.answered < 300);
+    assert_eq!(registered.count(), 1, "a restart registers nothing");
+}
+
+#[test]
+fn what_a_killed_run_had_presented_is_removed_though_its_certificate_is_gone() {
+    let (Some((ca, proxy)), Some(dns)) = (Ca::faulty("acme-left"), Dns::open("acme-left")) else {
+        return;
+    };
+    scenario("acme-left", Scope::Namespace, async |world| {
+        let operator = ca.operator(world, &[]);
+        let mut by_dns = rfc2136(world).await;
+        by_dns["selector"] = json!({ "dnsZones": ["delegated.test"] });
+        ca.serve(world, &json!([http01(), by_dns]), json!({})).await;
+        // The CA takes no challenges, so they stay as they are.
+        proxy.plan(Asked::Challenge, [Fault::Unavailable(Some(600)); 4]);
+        let (file, record) = (
+            format!("f-{}.example.test", world.namespace),
+            format!("r-{}.delegated.test", world.namespace),
+        );
+        let spec = json!({ "dnsNames": [file, record], "issuerRef": { "name": "acme" } });
+        world.certificate("left", spec).await;
+        let record = format!("_acme-challenge.{record}");
+        eventually("both challenges are presented", 60, async || {
+            let all = world.list("Challenge").await;
+            let shown = all.iter().filter(|one| one["status"]["presented"] == true).count();
+            if shown == 2 { Ok(()) } else { Err(format!("{all:?}")) }
+        })
+        .await;
+        operator.kill();
+        assert_eq!(dns.txt(&record).len(), 1);
+        world.delete("Certificate", "left").await;
+
+        let _operator = ca.operator(world, &[]);
+        swept(world).await;
+        assert_eq!(dns.txt(&record).len(), 0, "{record} is left");
+    });
+}
