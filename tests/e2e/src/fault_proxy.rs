@@ -98,8 +98,19 @@ pub struct Exchange {
 
 #[derive(Default)]
 struct State {
+    /// What is refused for the time being.
+    refused: BTreeSet<Asked>,
     plan: BTreeMap<Asked, VecDeque<Fault>>,
     log: Vec<Exchange>,
+}
+
+impl State {
+    fn next(&mut self, asked: Asked) -> Option<Fault> {
+        if self.refused.contains(&asked) {
+            return Some(Fault::Unavailable(Some(1)));
+        }
+        self.plan.get_mut(&asked).and_then(VecDeque::pop_front)
+    }
 }
 
 /// The proxy. It ends when dropped.
@@ -135,6 +146,22 @@ impl FaultProxy {
     /// The next requests of a kind meet these faults, each one of them.
     pub fn plan(&self, asked: Asked, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.state).plan.entry(asked).or_default().extend(faults);
+    }
+
+    /// Answers requests of a kind with 503 from now on, or no longer.
+    pub fn refuse(&self, asked: Asked, refused: bool) {
+        let mut state = lock(&self.state);
+        match refused {
+            true => state.refused.insert(asked),
+            false => state.refused.remove(&asked),
+        };
+    }
+
+    /// How long ago Pebble last carried out a request of a kind.
+    pub fn quiet(&self, asked: Asked) -> Duration {
+        let log = self.log(asked);
+        let last = log.iter().rfind(|exchange| exchange.carried_out.is_some());
+        last.and_then(|last| last.at.elapsed().ok()).unwrap_or(Duration::MAX)
     }
 
     /// How many planned faults no request has met yet.
@@ -181,7 +208,7 @@ fn handler(upstream: Upstream, state: Arc<Mutex<State>>) -> Handler {
         let (upstream, state) = (upstream.clone(), Arc::clone(&state));
         async move {
             let (at, asked) = (SystemTime::now(), asked(request.uri().path()));
-            let fault = lock(&state).plan.get_mut(&asked).and_then(VecDeque::pop_front);
+            let fault = lock(&state).next(asked);
             let (reply, pebbles) = answer(&upstream, request, fault).await;
             let said = |answer: &Response<Bytes>| answer.headers().get(LOCATION).cloned();
             let location = pebbles.as_ref().and_then(said);
@@ -211,9 +238,10 @@ async fn answer(
             let until = SystemTime::now() + Duration::from_secs(seconds.into());
             (limited(&httpdate::fmt_http_date(until)), None)
         }
-        Some(Fault::Unavailable(seconds)) => {
-            (refusal(503, "serverInternal", "down", seconds.map(|s| s.to_string())), None)
-        }
+        Some(Fault::Unavailable(seconds)) => (
+            refusal(503, "serverInternal", "down, by the proxy", seconds.map(|s| s.to_string())),
+            None,
+        ),
         Some(Fault::BadNonce) => (bad_nonce(upstream, &request).await, None),
         Some(Fault::LostAnswer) => {
             let pebbles = upstream.send(request).await.ok();

@@ -70,6 +70,7 @@ impl Ports {
             return Err(Fault { class: Class::Transient, ..*fault }.into());
         }
         found?;
+        self.acme.sighted(&effect.base.uid);
         let at = super::super::now().max(it.presented_at);
         let text = notes::seen_text(at, &effect.base.uid);
         let noted = self.annotate(effect, ours::ACME_SEEN, &text).await?;

@@ -2,9 +2,10 @@
 
 use everleaf_e2e::acme::{Ca, Dns, http01, rfc2136, swept};
 use everleaf_e2e::{
-    Asked, Fault, FaultProxy, Scope, World, eventually, name_of, scenario, tell, text, variable,
+    Asked, FaultProxy, Operator, Scope, World, eventually, name_of, scenario, tell, text, variable,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Certificates that are created before each kill.
 const WAVE: usize = 5;
@@ -46,7 +47,7 @@ async fn has_come(world: &World, stage: Stage, first: usize) -> bool {
     let (kind, come): (_, fn(&Value) -> bool) = match stage {
         Stage::Claimed => ("Order", |order| !text(order, CLAIM).is_empty()),
         Stage::Placed => ("Order", |order| !text(order, "/status/url").is_empty()),
-        Stage::Presented => ("Challenge", |one| one["status"]["presented"] == true),
+        Stage::Presented => ("Challenge", is_presented),
         Stage::Accepted => ("Challenge", |one| !text(one, "/status/state").is_empty()),
         Stage::Finalized => ("Order", |order| text(order, "/status/state") == "valid"),
         Stage::Stored => ("Secret", |one| name_of(one).ends_with("-tls")),
@@ -57,6 +58,25 @@ async fn has_come(world: &World, stage: Stage, first: usize) -> bool {
         let of_wave = name_of(one) >= first.as_str();
         of_wave && come(one)
     })
+}
+
+/// Whether a Challenge says that it was presented, or seen, which is more.
+fn is_presented(challenge: &Value) -> bool {
+    let seen = text(challenge, "/metadata/annotations/everleaf.dev~1acme-seen");
+    challenge["status"]["presented"] == true || !seen.is_empty()
+}
+
+/// Kills the operator while the CA validates nothing: nobody else answers for the only replica, so
+/// a challenge that the CA asks for in that moment would fail.
+async fn kill(proxy: &FaultProxy, operator: Operator) {
+    proxy.refuse(Asked::Challenge, true);
+    eventually("the CA has asked what it was told to", 60, async || {
+        let quiet = proxy.quiet(Asked::Challenge);
+        if quiet > Duration::from_millis(500) { Ok(()) } else { Err(format!("{quiet:?}")) }
+    })
+    .await;
+    operator.kill();
+    proxy.refuse(Asked::Challenge, false);
 }
 
 /// Orders that say that they are about to be placed, and not that they are.
@@ -91,7 +111,7 @@ fn kills_at_any_step_cost_at_most_the_orders_whose_claims_they_hit() {
                 if has_come(world, stage, first).await { Ok(()) } else { Err("none".to_owned()) }
             })
             .await;
-            operator.kill();
+            kill(&proxy, operator).await;
             kills += 1;
             hit += unanswered(world).await;
         }
@@ -139,7 +159,7 @@ fn what_a_killed_run_had_presented_is_removed_though_its_certificate_is_gone() {
         by_dns["selector"] = json!({ "dnsZones": ["delegated.test"] });
         ca.serve(world, &json!([http01(), by_dns]), json!({})).await;
         // The CA takes no challenges, so they stay as they are.
-        proxy.plan(Asked::Challenge, [Fault::Unavailable(Some(600)); 4]);
+        proxy.refuse(Asked::Challenge, true);
         let (file, record) = (
             format!("f-{}.example.test", world.namespace),
             format!("r-{}.delegated.test", world.namespace),
@@ -149,7 +169,7 @@ fn what_a_killed_run_had_presented_is_removed_though_its_certificate_is_gone() {
         let record = format!("_acme-challenge.{record}");
         eventually("both challenges are presented", 60, async || {
             let all = world.list("Challenge").await;
-            let shown = all.iter().filter(|one| one["status"]["presented"] == true).count();
+            let shown = all.iter().filter(|one| is_presented(one)).count();
             if shown == 2 { Ok(()) } else { Err(format!("{all:?}")) }
         })
         .await;
@@ -160,5 +180,29 @@ fn what_a_killed_run_had_presented_is_removed_though_its_certificate_is_gone() {
         let _operator = ca.operator(world, &[]);
         swept(world).await;
         assert_eq!(dns.txt(&record).len(), 0, "{record} is left");
+    });
+}
+
+#[test]
+fn what_a_killed_run_saw_is_looked_for_again_since_its_address_is_gone() {
+    let Some((ca, proxy)) = Ca::faulty("acme-seen") else { return };
+    scenario("acme-seen", Scope::Namespace, async |world| {
+        // Each operator answers at a port of its own.
+        let operator = ca.operator(world, &[]);
+        ca.serve(world, &json!([http01()]), json!({})).await;
+        proxy.refuse(Asked::Challenge, true);
+        let name = format!("{}.example.test", world.namespace);
+        let spec = json!({ "dnsNames": [name], "issuerRef": { "name": "acme" } });
+        world.certificate("seen", spec).await;
+        eventually("the CA was to be told", 60, async || {
+            if proxy.log(Asked::Challenge).is_empty() { Err("not yet".to_owned()) } else { Ok(()) }
+        })
+        .await;
+        operator.kill();
+        proxy.refuse(Asked::Challenge, false);
+        let _operator = ca.operator(world, &[]);
+        let certificate = world.revision("seen", 1).await;
+        assert!(certificate["status"].get("failedIssuanceAttempts").is_none(), "{certificate}");
+        swept(world).await;
     });
 }
