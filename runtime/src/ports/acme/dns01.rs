@@ -38,7 +38,7 @@ const SYNCS_KEPT: usize = 4096;
 pub(super) struct Syncs(Mutex<BTreeMap<Uid, String>>);
 
 impl Syncs {
-    fn put(&self, challenge: &Uid, sync: String) {
+    pub(super) fn put(&self, challenge: &Uid, sync: String) {
         let mut syncs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while syncs.len() >= SYNCS_KEPT && !syncs.contains_key(challenge) {
             syncs.pop_first();
@@ -46,11 +46,11 @@ impl Syncs {
         syncs.insert(challenge.clone(), sync);
     }
 
-    fn get(&self, challenge: &Uid) -> Option<String> {
+    pub(super) fn get(&self, challenge: &Uid) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(challenge).cloned()
     }
 
-    fn forget(&self, challenge: &Uid) {
+    pub(super) fn forget(&self, challenge: &Uid) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(challenge);
     }
 }

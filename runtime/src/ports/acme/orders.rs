@@ -16,8 +16,9 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// So many pages of an account's orders are read in search of one that was claimed.
-const PAGES: usize = 2;
+/// So many pages of an account's orders are read in search of one that was claimed: the newest may
+/// be on the last, and some CAs have three on a page.
+const PAGES: usize = 32;
 /// So many of these orders are looked at, the last ones first.
 const LOOKS: usize = 16;
 /// So many authorizations are read at once.

@@ -49,7 +49,7 @@ fn assert_nothing_failed(certificate: &Value) {
 
 #[test]
 fn a_429_delays_until_its_retry_after_in_either_form_and_fails_nothing() {
-    const PATIENCE: u32 = 9;
+    const PATIENCE: u32 = 12;
     let Some((ca, proxy)) = Ca::faulty("acme-429") else { return };
     scenario("acme-429", Scope::Namespace, async |world| {
         let _operator = ca.operator(world, &[]);
@@ -72,7 +72,15 @@ fn a_429_delays_until_its_retry_after_in_either_form_and_fails_nothing() {
             // Whole seconds are rounded up; the ladder's own first rest is five.
             assert!((i64::from(PATIENCE)..=i64::from(PATIENCE) + 1).contains(&wait), "{note}");
             assert_eq!(text(&order, "/status/state"), "", "it has not failed");
-            assert!(text(&order, "/status/reason").contains(text_of(&note["notBefore"])));
+            let next = text_of(&note["notBefore"]);
+            assert!(text(&order, "/status/reason").contains(next), "{order}");
+            eventually("the request's condition says so too", 60, async || {
+                let requests = world.requests_of(label).await;
+                let ready = requests.first().and_then(|request| condition(request, "Ready"));
+                let said = ready.map(|ready| text(ready, "/message")).unwrap_or_default();
+                if said.contains(next) { Ok(()) } else { Err(said.to_owned()) }
+            })
+            .await;
         }
         for label in ["one", "two"] {
             assert_nothing_failed(&world.revision(label, 1).await);
