@@ -15,6 +15,11 @@ impl OpenSsl {
         Self { folder }
     }
 
+    /// Where a file of that name would be.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
     /// Writes a file, and says where.
     pub fn file(&self, name: &str, content: &[u8]) -> String {
         let path = self.folder.join(name);

@@ -30,11 +30,12 @@ pub struct Operator {
 
 impl Operator {
     /// Starts one whose output goes to the file `log`.
-    pub(crate) fn start(arguments: &[String], log: PathBuf) -> Self {
+    pub(crate) fn start(arguments: &[String], environment: &[(&str, &str)], log: PathBuf) -> Self {
         let out = File::create(&log).expect("a new log file");
         let err = out.try_clone().expect("a second handle of it");
         let mut command = Command::new(binary());
         command.arg("operator").args(arguments).env("RUST_BACKTRACE", "1");
+        command.envs(environment.iter().copied());
         let spawned = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
         let child = spawned.unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         Self { child, log }

@@ -20,8 +20,13 @@ static CRDS: OnceCell<()> = OnceCell::const_new();
 
 /// Says aloud, past the test harness' capturing, that something was not tested and why.
 pub fn skip(what: &str, remedy: &str) {
+    tell(&format!("SKIPPED: {what}: {remedy}"));
+}
+
+/// Says a figure aloud, past the test harness' capturing.
+pub fn tell(figure: &str) {
     // Nothing can be done about a closed standard error.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {remedy}");
+    let _ = writeln!(std::io::stderr(), "{figure}");
 }
 
 /// An environment variable that is set and not empty.

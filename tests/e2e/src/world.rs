@@ -45,6 +45,11 @@ impl World {
 
     /// Starts an operator with the suite's flags and these after them.
     pub fn operator(&self, flags: &[&str]) -> Operator {
+        self.operator_with(flags, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn operator_with(&self, flags: &[&str], environment: &[(&str, &str)]) -> Operator {
         let ours = ["leader-elect=false", "metrics-listen-address=0"];
         let ours = ours.into_iter().chain(["internal-healthz-listen-address=0", "v=4"]);
         let mut all: Vec<String> = ours.map(|flag| format!("--{flag}")).collect();
@@ -58,7 +63,7 @@ impl World {
         let number = self.logs.borrow().len() + 1;
         let log = self.folder.join(format!("operator-{number}.log"));
         self.logs.borrow_mut().push(log.clone());
-        Operator::start(&all, log)
+        Operator::start(&all, environment, log)
     }
 
     /// Creates an object, in the scenario's namespace if it is of a namespaced kind; one that is

@@ -1,6 +1,6 @@
 //! Challenges as the CA has them: created, accepted, looked at.
 
-use super::super::{Done, Ports, Report, owner_reference, undone};
+use super::super::{Done, Ports, Report, Undone, owner_reference, undone};
 use super::Told;
 use super::fault::{Fault, Halt};
 use super::orders::malformed;
@@ -8,7 +8,7 @@ use crate::edge::{meta_of, version};
 use everleaf_acme::{
     AcmeError, Answer, Authorization, AuthorizationStatus, Class as CaClass, RetryAfter, Token,
 };
-use everleaf_api::names;
+use everleaf_api::names::{self, everleaf as ours};
 use everleaf_nodes::effect::{NewChallenge, Validate};
 use everleaf_nodes::facts::Method;
 use everleaf_nodes::{Effect, Kind};
@@ -101,7 +101,28 @@ impl Ports {
         Ok(self.saw_subject(effect, &patched))
     }
 
+    /// What another process saw may have gone with it, so it is looked for once more: the note of
+    /// it is taken away. `None` if there is no such note.
+    async fn doubt(&self, effect: &Effect) -> Result<Option<Report>, Undone> {
+        let subject = &effect.subject;
+        if self.acme.sighted(&effect.base.uid) {
+            return Ok(None);
+        }
+        let found = self.kube.get(subject.kind, &subject.namespace, &subject.name).await;
+        let found = found.map_err(|error| undone(&error, std::slice::from_ref(subject)))?;
+        if !meta_of(&found).annotations.contains_key(ours::ACME_SEEN) {
+            return Ok(None);
+        }
+        let annotations = json!({ ours::ACME_SEEN: null });
+        let meta = json!({ "uid": effect.base.uid, "annotations": annotations });
+        let patched = self.patch_meta(effect, meta).await?;
+        Ok(Some(self.saw_subject(effect, &patched)))
+    }
+
     pub(super) async fn accept(&self, effect: &Effect, it: &Validate) -> Told {
+        if let Some(report) = self.doubt(effect).await? {
+            return Ok(report);
+        }
         let account = self.ca_account(&it.account).await?;
         let seen = account.authorization(&it.authorization_url).await;
         let seen = self.heeded(it, seen).await?;

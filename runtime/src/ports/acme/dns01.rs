@@ -14,13 +14,13 @@ use everleaf_dns::webhook::{Challenge, Transport};
 use everleaf_dns::{
     Clock, Context, Error, Http, Provider, Record, Secret, Secrets, Setting, needs, provider, ttl,
 };
-use everleaf_engine::Timestamp;
+use everleaf_engine::{Timestamp, Uid};
 use everleaf_nodes::effect::Answer;
 use everleaf_nodes::facts::Class;
 use everleaf_nodes::{Effect, Kind};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the providers read of the environment begins with one of these.
 const ENVIRONMENT: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "GCE_"];
@@ -28,6 +28,32 @@ const ENVIRONMENT: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "GCE_"];
 const LONGEST_RESOLV_CONF: usize = 16 << 10;
 /// So many servers are named that have not got a record.
 const SERVERS: usize = 4;
+/// So many changes are remembered: more than are ever on their way.
+const SYNCS_KEPT: usize = 4096;
+
+/// Changes that a provider may not have brought to all of its servers yet, by the Challenge's UID,
+/// for [`Provider::in_sync`]. A restart forgets them; then the servers alone are asked, as with
+/// providers that tell nothing.
+#[derive(Default)]
+pub(super) struct Syncs(Mutex<BTreeMap<Uid, String>>);
+
+impl Syncs {
+    pub(super) fn put(&self, challenge: &Uid, sync: String) {
+        let mut syncs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while syncs.len() >= SYNCS_KEPT && !syncs.contains_key(challenge) {
+            syncs.pop_first();
+        }
+        syncs.insert(challenge.clone(), sync);
+    }
+
+    pub(super) fn get(&self, challenge: &Uid) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(challenge).cloned()
+    }
+
+    pub(super) fn forget(&self, challenge: &Uid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(challenge);
+    }
+}
 
 /// What looks records up, and what providers are built with.
 pub(super) struct Lookup {
@@ -120,7 +146,11 @@ impl Ports {
         text: &str,
     ) -> Result<(), Halt> {
         let (provider, record) = self.provided(effect, answer, value, text).await?;
-        provider.present(&record).await.map(|_| ()).map_err(halt)
+        let presented = provider.present(&record).await.map_err(halt)?;
+        if let Some(sync) = presented.sync {
+            self.acme.0.syncs.put(&effect.base.uid, sync);
+        }
+        Ok(())
     }
 
     pub(super) async fn remove_record(
@@ -130,6 +160,7 @@ impl Ports {
         value: &str,
         text: &str,
     ) -> Result<(), Halt> {
+        self.acme.0.syncs.forget(&effect.base.uid);
         let (provider, record) = self.provided(effect, answer, value, text).await?;
         provider.clean_up(&record).await.map_err(halt)
     }
@@ -234,18 +265,47 @@ impl Ports {
         }
     }
 
+    /// Asks a provider that tells whether all of its servers have the change.
+    async fn spread(
+        &self,
+        effect: &Effect,
+        answer: &Answer,
+        config: &AcmeSolverDns01,
+    ) -> Result<(), Halt> {
+        let syncs = &self.acme.0.syncs;
+        let Some(sync) = syncs.get(&effect.base.uid) else { return Ok(()) };
+        let provider = self.provider(effect, answer, config).await?;
+        match provider.in_sync(&sync).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let detail = "the DNS provider has not brought the record to all its servers yet";
+                return Err(Fault::new(Class::Transient, detail).into());
+            }
+            // Who may write and not ask has the servers asked alone.
+            Err(error @ Error::Mend { .. }) => {
+                tracing::debug!(challenge = %effect.subject, %error, "a change cannot be asked for");
+            }
+            Err(error) => return Err(halt(error)),
+        }
+        syncs.forget(&effect.base.uid);
+        Ok(())
+    }
+
     /// Looks whether every server that counts has the record.
     pub(super) async fn look_at_record(
         &self,
-        dns_name: &str,
+        effect: &Effect,
+        answer: &Answer,
         value: &str,
         text: &str,
     ) -> Result<(), Halt> {
         let config = config(text)?;
+        self.spread(effect, answer, &config).await?;
         let only = self.acme.options().recursive_only || !config.nameservers.is_empty();
         let check = if only { Check::Recursive } else { Check::Authoritative };
         let resolver = self.resolver(&config)?;
-        let seen = resolver.propagation(&fqdn(dns_name), value, check).await.map_err(halt)?;
+        let seen =
+            resolver.propagation(&fqdn(&answer.dns_name), value, check).await.map_err(halt)?;
         if seen.complete() {
             return Ok(());
         }

@@ -27,18 +27,20 @@ use super::{Done, Ports, Report, Undone, undone};
 use crate::http01::Tokens;
 use crate::kube_api::resource;
 use accounts::{Clients, Keys};
-use dns01::Lookup;
+use dns01::{Lookup, Syncs};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{Digest, Timestamp, Uid};
 use everleaf_nodes::effect::{Acme, Trial, rfc3339};
 use everleaf_nodes::{Effect, Event, Kind};
 use fault::Halt;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// So many claims are remembered: more than are ever between their claim and their order.
 const CLAIMS_KEPT: usize = 4096;
+/// So many Challenges are remembered as looked for: more than are ever between that and the CA.
+const SIGHTS_KEPT: usize = 4096;
 
 /// What ACME effects share: clients of CAs, account keys, tokens, resolvers. Clones share it.
 #[derive(Clone, Default)]
@@ -52,8 +54,12 @@ struct Shared {
     keys: Keys,
     /// Claims that this process wrote and did not act on yet, by the Order's UID.
     claims: Mutex<BTreeMap<Uid, i64>>,
+    /// Challenges that this process has looked for from outside.
+    sights: Mutex<BTreeSet<Uid>>,
     /// Set up when it is first needed: it wants the platform's certificate authorities.
     lookup: OnceLock<Result<Lookup, everleaf_dns::Error>>,
+    /// What providers of DNS have not spread yet.
+    syncs: Syncs,
     checker: OnceLock<Result<reqwest::Client, String>>,
 }
 
@@ -84,6 +90,15 @@ impl AcmeShared {
             claims.pop_first();
         }
         claims.insert(order.clone(), at.as_seconds());
+    }
+
+    /// Remembers that this process has looked for a Challenge from outside. Whether it had before.
+    fn sighted(&self, challenge: &Uid) -> bool {
+        let mut sights = self.0.sights.lock().unwrap_or_else(PoisonError::into_inner);
+        while sights.len() >= SIGHTS_KEPT && !sights.contains(challenge) {
+            sights.pop_first();
+        }
+        !sights.insert(challenge.clone())
     }
 
     /// Whether this process wrote that claim and sent nothing since. True once: what is asked

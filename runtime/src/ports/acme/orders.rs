@@ -16,8 +16,9 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// So many pages of an account's orders are read in search of one that was claimed.
-const PAGES: usize = 2;
+/// So many pages of an account's orders are read in search of one that was claimed: the newest may
+/// be on the last, and some CAs have three on a page.
+const PAGES: usize = 32;
 /// So many of these orders are looked at, the last ones first.
 const LOOKS: usize = 16;
 /// So many authorizations are read at once.
@@ -286,7 +287,9 @@ async fn find(
             Err(_) => continue,
         };
         let open = matches!(order.status, OrderStatus::Pending | OrderStatus::Ready);
-        if open && order.profile == new.profile && same_names(&order.identifiers, new) {
+        // Where none was asked for, the CA chose one, and may say which.
+        let same_profile = new.profile.is_none() || order.profile == new.profile;
+        if open && same_profile && same_names(&order.identifiers, new) {
             return Ok(Some(PlacedOrder { url, order }));
         }
     }

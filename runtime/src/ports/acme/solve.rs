@@ -62,7 +62,7 @@ impl Ports {
                 found
             }
             Solver::Dns01 { value, config } => {
-                self.look_at_record(&it.answer.dns_name, value, config).await
+                self.look_at_record(effect, &it.answer, value, config).await
             }
         };
         if let Err(Halt::Fault(fault)) = found {
@@ -70,6 +70,7 @@ impl Ports {
             return Err(Fault { class: Class::Transient, ..*fault }.into());
         }
         found?;
+        self.acme.sighted(&effect.base.uid);
         let at = super::super::now().max(it.presented_at);
         let text = notes::seen_text(at, &effect.base.uid);
         let noted = self.annotate(effect, ours::ACME_SEEN, &text).await?;

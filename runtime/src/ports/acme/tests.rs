@@ -48,3 +48,27 @@ fn a_claim_counts_as_unsent_once_and_only_as_it_was_written() {
     shared.claimed(&uid, at);
     assert!(!shared.takes_claim(&uid, Timestamp::from_seconds(6)), "another process's claim");
 }
+
+#[test]
+fn a_challenge_was_looked_for_by_this_process_only_if_it_says_so() {
+    let shared = AcmeShared::default();
+    assert!(!shared.sighted(&"u".into()), "another process may have seen it, and be gone");
+    assert!(shared.sighted(&"u".into()));
+    assert!(!shared.sighted(&"v".into()));
+}
+
+#[test]
+fn what_is_remembered_of_challenges_is_bounded() {
+    let shared = AcmeShared::default();
+    let (sights, syncs) = (&shared.0.sights, &shared.0.syncs);
+    for number in 0..=SIGHTS_KEPT {
+        shared.sighted(&format!("u{number:05}").as_str().into());
+        syncs.put(&format!("u{number:05}").as_str().into(), number.to_string());
+    }
+    assert_eq!(sights.lock().unwrap().len(), SIGHTS_KEPT);
+    assert_eq!(syncs.get(&"u00000".into()), None);
+    let last: Uid = format!("u{SIGHTS_KEPT:05}").as_str().into();
+    assert_eq!(syncs.get(&last), Some(SIGHTS_KEPT.to_string()));
+    syncs.forget(&last);
+    assert_eq!(syncs.get(&last), None);
+}

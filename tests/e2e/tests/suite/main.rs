@@ -5,6 +5,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod acme;
+mod acme_ahead;
+mod acme_accounts;
+mod acme_choices;
+mod acme_crash;
+mod acme_dns;
+mod acme_faults;
+mod acme_route53;
+mod acme_webhook;
 mod ageing;
 mod approval;
 mod bad_input;
