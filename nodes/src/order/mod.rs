@@ -186,8 +186,26 @@ impl<'a> Case<'a> {
         Pace {
             first: settings.retry_first,
             factor: settings.retry_factor,
-            ceiling: settings.retry_ceiling,
+            ceiling: settings.retry_ceiling.min(self.longest_rest()),
         }
+    }
+
+    /// A rest leaves room for more attempts before the certificate expires that is renewed.
+    fn longest_rest(&self) -> i64 {
+        let settings = &self.program.settings.certificate;
+        let expires = self.order.renewal.as_ref().and_then(|renewal| renewal.expires);
+        let left = expires.map(|at| at.since(self.view.now)).filter(|left| *left > 0);
+        let share = left.map(|left| left / settings.valid_share.max(1));
+        share.map_or(i64::MAX, |share| share.max(settings.life_share_floor))
+    }
+
+    /// Whether the CA counts it as a replacement in its suggested window; what was claimed stays
+    /// as it was then.
+    fn replaces_in_window(&self) -> bool {
+        let at = self.order.claim.as_ref().map_or(self.view.now, |claim| claim.at);
+        let window = self.order.renewal.as_ref().and_then(|renewal| renewal.window);
+        !self.order.replaces.is_empty()
+            && window.is_some_and(|(start, end)| start <= at && at < end)
     }
 
     fn limits(&self, served: &Served<'_>) -> Limits {
@@ -197,10 +215,10 @@ impl<'a> Case<'a> {
     /// What the order takes of the CA's limits.
     fn charges(&self) -> Vec<Charge> {
         let Some(served) = self.served.as_ref() else { return Vec::new() };
-        let purpose = match (self.order.replaces.is_empty(), self.order.renews) {
-            (false, _) => Purpose::Replaces,
-            (true, true) => Purpose::SameSet,
-            (true, false) => Purpose::New,
+        let purpose = match (self.replaces_in_window(), self.order.renews) {
+            (true, _) => Purpose::Replaces,
+            (false, true) => Purpose::SameSet,
+            (false, false) => Purpose::New,
         };
         let spend = Spend {
             directory: &served.acme.server,
