@@ -150,6 +150,21 @@ fn a_ca_that_always_calls_for_renewal_is_obeyed_at_a_pace() {
 }
 
 #[test]
+fn a_ca_in_a_hurry_is_obeyed_within_a_minute_once_and_then_at_a_pace() {
+    // Over when it is told, but not before the certificate began.
+    let (mut bed, certificate) = issued(90 * DAY, |bed| suggest(bed, -HOUR, 6));
+    bed.run(20);
+    assert_eq!(bed.status(&certificate)["revision"], 2, "{}", bed.status(&certificate));
+    for hour in 0..10 {
+        let begun = seconds(&bed.status(&certificate)["notBefore"]) - BEGIN;
+        suggest(&mut bed, begun - HOUR, begun + 1);
+        bed.run(HOUR);
+        let made = bed.status(&certificate)["revision"].as_i64().unwrap();
+        assert!(made <= hour + 4, "{made} after {hour} hours");
+    }
+}
+
+#[test]
 fn a_window_that_comes_too_late_is_not_waited_for() {
     let (mut bed, certificate) = issued(90 * DAY, |bed| suggest(bed, 88 * DAY, 89 * DAY));
     let told = seconds(&bed.status(&certificate)["renewalTime"]) - BEGIN;

@@ -51,6 +51,8 @@ pub struct Bounds {
     pub end: Timestamp,
     /// The pace: not before this, for a CA that calls for renewal may do so again at once.
     pub earliest: Timestamp,
+    /// The same for a window that was over when it was told: the CA is in a hurry.
+    pub hurried: Timestamp,
     /// The hard floor: no later than this, unless `earliest` is later.
     pub latest: Timestamp,
     /// When it would be renewed without a suggestion.
@@ -69,7 +71,9 @@ impl Bounds {
         let drawn = window.draw(uid, id);
         let drawn = if said.error.is_some() { drawn.min(self.own) } else { drawn };
         let last = self.end.plus_millis(-1000);
-        let at = drawn.min(self.latest).max(self.earliest).min(last);
+        let over = said.checked.is_some_and(|checked| window.end <= checked);
+        let earliest = if over { self.hurried } else { self.earliest };
+        let at = drawn.min(self.latest).max(earliest).min(last);
         Timestamp::from_seconds(at.as_seconds())
     }
 }

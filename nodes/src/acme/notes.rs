@@ -211,6 +211,8 @@ struct RenewalText {
     #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
     end: Option<Timestamp>,
     #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    stored: Option<Timestamp>,
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
 }
 
@@ -228,7 +230,8 @@ pub fn copied_renewal(text: &str) -> Option<RenewalNote> {
 
 fn renewal_of(note: RenewalText) -> RenewalNote {
     let window = note.start.zip(note.end).filter(|(start, end)| start < end);
-    RenewalNote { replaces: note.replaces.into(), window, expires: note.expires }
+    let RenewalText { replaces, stored, expires, .. } = note;
+    RenewalNote { replaces: replaces.into(), window, stored, expires }
 }
 
 /// Writes `everleaf.dev/renewal` for the Certificate with that UID.
@@ -238,6 +241,7 @@ pub fn renewal_text(note: &RenewalNote, uid: &str) -> String {
         replaces: note.replaces.to_string(),
         start: note.window.map(|(start, _)| start),
         end: note.window.map(|(_, end)| end),
+        stored: note.stored,
         expires: note.expires,
     })
 }

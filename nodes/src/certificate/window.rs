@@ -53,13 +53,24 @@ impl<'a> Case<'a> {
         let pace = settings.ari_pace.min(life / settings.renewal_floor_share.max(1));
         let kept = settings.ari_kept_least.min(life / settings.valid_share.max(1));
         let kept = kept.max(life / settings.ari_kept_share.max(1));
+        let pace = settings.renewal_floor.max(pace);
+        let hurried = if self.follows_closely(pace) { pace } else { settings.ari_hurry };
         Bounds {
             begin: leaf.not_before,
             end: leaf.not_after,
-            earliest: self.earliest(leaf, settings.renewal_floor.max(pace)),
+            earliest: self.earliest(leaf, pace),
+            hurried: self.earliest(leaf, hurried),
             latest: leaf.not_after.plus_millis(-kept),
             own: self.own_time(leaf),
         }
+    }
+
+    /// Whether the certificate before the stored one was replaced after less than twice the pace:
+    /// then haste has led to haste already.
+    fn follows_closely(&self, pace: i64) -> bool {
+        let Some(request) = self.current_request() else { return false };
+        let before = request.facts.renewal.as_ref().and_then(|renewal| renewal.stored);
+        before.is_some_and(|stored| request.facts.created.since(stored) < pace.saturating_mul(2))
     }
 
     fn pauses(&self) -> Pauses {
@@ -145,7 +156,8 @@ impl<'a> Case<'a> {
         let may = self.heeds_its_ca() && self.is_of_account(said, served) && self.shares_name(leaf);
         let replaces = leaf.ari_id.clone().filter(|_| may).unwrap_or_default();
         let window = said.and_then(|said| said.window).filter(|_| !replaces.is_empty());
-        Some(RenewalNote { replaces, window, expires: Some(leaf.not_after) })
+        let (stored, expires) = (Some(self.stored_at(leaf)), Some(leaf.not_after));
+        Some(RenewalNote { replaces, window, stored, expires })
     }
 
     /// Whether the stored leaf came from the account that is used now: the request that got it

@@ -442,6 +442,8 @@ pub struct RenewalNote {
     pub replaces: Arc<str>,
     /// The window in which the CA counts an order that replaces it as no new one.
     pub window: Option<(Timestamp, Timestamp)>,
+    /// When it was stored.
+    pub stored: Option<Timestamp>,
     /// When it expires.
     pub expires: Option<Timestamp>,
 }

@@ -125,8 +125,8 @@ proptest! {
         width in 1_i64..40 * 24 * HOUR, failing in any::<bool>(),
     ) {
         let bounds = Bounds {
-            begin: at(0), end: at(life), earliest: at(life / 20), latest: at(life - life / 10),
-            own: at(life / 3 * 2 / 1000 * 1000),
+            begin: at(0), end: at(life), earliest: at(life / 20), hurried: at(life / 40),
+            latest: at(life - life / 10), own: at(life / 3 * 2 / 1000 * 1000),
         };
         let error = failing.then(|| "down".into());
         let window = Some((at(start), at(start + width)));

@@ -9,7 +9,10 @@ use everleaf_nodes::effect::{AskWindow, rfc3339};
 use everleaf_nodes::facts::{AriStatus, Class};
 use everleaf_nodes::{Effect, Event};
 use std::sync::Arc;
+use std::time::Duration;
 
+/// An answer that takes longer is none: the effect's own deadline leaves room to write that.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// The longest URL of an explanation that is kept, in bytes.
 const LONGEST_URL: usize = 1024;
 
@@ -38,7 +41,10 @@ impl Ports {
         let client = self.ca_client(&it.account).await?;
         let id = CertId::parse(&it.certificate)
             .ok_or_else(|| Fault::new(Class::User, "the certificate has no usable identifier"))?;
-        match client.renewal_info(&id).await {
+        let Ok(answer) = tokio::time::timeout(PATIENCE, client.renewal_info(&id)).await else {
+            return Err(Fault::new(Class::Transient, "no answer came in time").into());
+        };
+        match answer {
             Ok(answer) => Ok(told(&answer)),
             Err(AcmeError { class: CaClass::NotOffered { .. }, .. }) => {
                 Ok(Answer { said: Said::Nothing, retry_after_ms: None })

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the test bed says of its CA.
-struct Ca {
+pub struct Ca {
     directory: String,
     bundle: Vec<u8>,
     host: String,
 }
 
 /// The CA; without one, it skips aloud.
-fn ca(scenario: &str) -> Option<Ca> {
+pub fn ca(scenario: &str) -> Option<Ca> {
     let found = (variable("TESTBED_PEBBLE"), variable("TESTBED_CA"), variable("TESTBED_HOST"));
     let (Some(directory), Some(bundle), Some(host)) = found else {
         skip(scenario, "set TESTBED_PEBBLE, TESTBED_CA and TESTBED_HOST (the test bed does)");
@@ -29,7 +29,7 @@ fn ca(scenario: &str) -> Option<Ca> {
 
 impl Ca {
     /// An operator that answers HTTP-01 at a port of its own, for scenarios run side by side.
-    fn operator(&self, world: &World, port: u16) -> Operator {
+    pub fn operator(&self, world: &World, port: u16) -> Operator {
         let mut flags = vec![
             format!("--acme-http01-responder-ip={}", self.host),
             format!("--acme-http01-responder-port={port}"),
@@ -41,7 +41,7 @@ impl Ca {
         world.operator(&flags)
     }
 
-    fn issuer(&self, solvers: &Value) -> Value {
+    pub fn issuer(&self, solvers: &Value) -> Value {
         let mut acme = json!({
             "server": self.directory,
             "email": "Ops@example.test",
@@ -61,7 +61,7 @@ impl Ca {
         })
     }
 
-    async fn serve(&self, world: &World, solvers: &Value) -> Value {
+    pub async fn serve(&self, world: &World, solvers: &Value) -> Value {
         if let Some(key) = eab_key() {
             world.create(secret("eab", "key", &key)).await;
         }
@@ -94,12 +94,12 @@ fn secret(name: &str, key: &str, value: &str) -> Value {
     })
 }
 
-fn http01() -> Value {
+pub fn http01() -> Value {
     json!([{ "http01": { "ingress": { "ingressClassName": "traefik" } } }])
 }
 
 /// An Ingress that serves a host and wants a certificate for it.
-fn ingress(name: &str, host: &str, annotations: &Value) -> Value {
+pub fn ingress(name: &str, host: &str, annotations: &Value) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
