@@ -25,6 +25,18 @@ impl CertId {
         CertId(format!("{}.{}", base64url(authority_key_id), base64url(serial)))
     }
 
+    /// From both parts in base64url without padding, joined by a dot; `None` if it is something
+    /// else, or longer than 256 bytes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let part = |part: &str| {
+            let of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            !part.is_empty() && part.bytes().all(of_base64url)
+        };
+        let (key_id, serial) = text.split_once('.')?;
+        let well = text.len() <= 256 && part(key_id) && part(serial);
+        well.then(|| CertId(text.to_owned()))
+    }
+
     /// Both parts in base64url, joined by a dot.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -71,6 +83,15 @@ mod tests {
             0xae, 0x2c, 0xde, 0x01, 0xc8, 0xd4,
         ];
         assert_eq!(CertId::from_parts(&key_id, &[0, 0x87, 0x65, 0x43, 0x21]).as_str(), ID);
+    }
+
+    #[test]
+    fn what_could_lead_to_another_path_is_no_identifier() {
+        assert_eq!(CertId::parse(ID).unwrap().as_str(), ID);
+        let long = "a".repeat(300) + ".a";
+        for wrong in ["", ".", "a", "a.", ".a", "a.b.c", "../a.b", "a/b.c", "a=.b", &long] {
+            assert_eq!(CertId::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

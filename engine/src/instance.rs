@@ -62,6 +62,11 @@ impl<E> Instance<E> {
         self.steps.iter().find(of)?.done.as_ref().map(|done| done.digest)
     }
 
+    pub(crate) fn done_at(&self, step: usize, item: &str) -> Option<Timestamp> {
+        let of = |s: &&Step<E>| usize::from(s.step) == step && *s.item == *item;
+        self.steps.iter().find(of)?.done.as_ref().map(|done| done.at)
+    }
+
     /// The deadlines of what is in flight.
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Timestamp, Due)> {
         self.steps.iter().filter_map(Step::deadline).map(|deadline| (deadline, Due::Deadline))

@@ -19,6 +19,8 @@ pub struct View<'a, P: Program> {
     pub object: &'a Object<P::Facts>,
     /// Now.
     pub now: Timestamp,
+    /// When this epoch began.
+    pub since: Timestamp,
     world: &'a World<P>,
     instance: &'a Instance<P::Effect>,
     /// Where the look before this one looked.
@@ -46,12 +48,12 @@ impl<'a, P: Program> View<'a, P> {
     pub(crate) fn new(
         place: &'a Place<P>,
         instance: &'a Instance<P::Effect>,
-        now: Timestamp,
+        (now, since): (Timestamp, Timestamp),
         world: &'a World<P>,
         reads: Reads<P::Kind>,
     ) -> Self {
         let Place { key, object, reads: before, .. } = place;
-        Self { key, object, now, world, instance, before, reads: RefCell::new(reads) }
+        Self { key, object, now, since, world, instance, before, reads: RefCell::new(reads) }
     }
 
     /// The object of that key, if there is one.
@@ -78,6 +80,12 @@ impl<'a, P: Program> View<'a, P> {
     /// The digest of the effect of this step that was last done in this epoch.
     pub fn last_done(&self, step: usize, item: &str) -> Option<Digest> {
         self.instance.last_done(step, item)
+    }
+
+    /// When the effect of this step was last done in this epoch. The memory goes with the epoch, so
+    /// it may pace what costs nobody anything, and decide on nothing that is spent.
+    pub fn done_at(&self, step: usize, item: &str) -> Option<Timestamp> {
+        self.instance.done_at(step, item)
     }
 
     /// A look mostly looks where the one before it did, in the same order.

@@ -455,6 +455,10 @@ pub struct Leaf {
     pub can_sign: bool,
     /// Certificates in the chain, this one included.
     pub chain: u8,
+    /// Its identifier in renewal information (RFC 9773, section 4.1); none if it has no authority
+    /// key identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ari_id: Option<Arc<str>>,
 }
 
 /// Something that was parsed: absent, broken, or good.
@@ -600,6 +604,12 @@ pub struct RequestFacts {
     /// Whether it renews a certificate of the same names by the same issuer; our annotation.
     #[serde(default)]
     pub renews: bool,
+    /// The URL of the ACME account that it was made for; our annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme_account: Option<Arc<str>>,
+    /// What it renews at an ACME CA; our annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<RenewalNote>,
 }
 
 /// What an issuer signs with.

@@ -40,6 +40,8 @@ pub struct Options {
     pub issuer_ambient_credentials: bool,
     /// Whether solvers of ClusterIssuers may.
     pub cluster_issuer_ambient_credentials: bool,
+    /// Whether ACME CAs are asked when to renew (RFC 9773), where issuers do not say otherwise.
+    pub renewal_info: bool,
     /// What runs at all.
     pub runs: Switches,
 }
@@ -135,6 +137,7 @@ impl Default for Options {
             minimum_backoff_ms: None,
             maximum_backoff_ms: None,
             check_retry_ms: None,
+            renewal_info: true,
             runs: Switches::default(),
             operator_namespace: "cert-manager".into(),
             max_concurrent_challenges: 1000,

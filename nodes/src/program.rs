@@ -306,6 +306,7 @@ impl Program for Everleaf {
                 let case = || Case::new(self, view, facts);
                 match Wait::from_index(wait as u8)? {
                     Wait::Renewal => case().renew_at(),
+                    Wait::Look => case().look_at(),
                     Wait::Backoff => case().next_attempt_at(),
                     Wait::Quiet => case().quiet_until(),
                     Wait::Expiry => certificate::expires_at(view, facts),

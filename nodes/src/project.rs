@@ -224,12 +224,20 @@ fn certificate_status(status: &api::CertificateStatus) -> CertificateStatus {
     }
 }
 
-/// The suggested window, if it has an inside.
+/// What the CA said, with a window only if it has an inside.
 fn ari(status: &api::CertificateStatus) -> AriStatus {
-    let ari = status.acme.as_ref().and_then(|acme| acme.ari.as_ref());
-    let window = ari.and_then(|ari| ari.suggested_window.as_ref());
+    let Some(ari) = status.acme.as_ref().and_then(|acme| acme.ari.as_ref()) else {
+        return AriStatus::default();
+    };
+    let window = ari.suggested_window.as_ref();
     let window = window.map(|window| (instant(window.start), instant(window.end)));
-    AriStatus { window: window.filter(|(start, end)| start < end) }
+    AriStatus {
+        window: window.filter(|(start, end)| start < end),
+        explanation: ari.explanation_url.as_deref().map(Into::into),
+        checked: ari.last_checked.map(instant),
+        next: ari.next_check.map(instant),
+        error: ari.last_error.as_deref().filter(|error| !error.is_empty()).map(Into::into),
+    }
 }
 
 /// The annotations that go to requests; what we note of the Certificate itself does not.
@@ -308,6 +316,11 @@ pub fn request(
         failure_note: annotation(names::everleaf::FAILURE)
             .and_then(|text| notes::failure(text, &meta.uid)),
         renews: annotation(names::everleaf::RENEWS).is_some_and(|text| text == "true"),
+        acme_account: annotation(names::everleaf::ACME_ACCOUNT_URL).map(|url| url.as_str().into()),
+        renewal: annotation(names::everleaf::RENEWAL).and_then(|text| {
+            let owner = meta.controller().map_or("", |owner| owner.uid.as_str());
+            notes::renewal(text, owner)
+        }),
     }
 }
 

@@ -27,6 +27,11 @@ pub const ACME_LIMITS: &str = "everleaf.dev/acme-limits";
 pub const CAA_IDENTITIES: &str = "everleaf.dev/caa-identities";
 /// Annotation of a CertificateRequest: the class of its failure; JSON.
 pub const FAILURE: &str = "everleaf.dev/failure";
+/// Annotation of a CertificateRequest: the URL of the ACME account that it was made for.
+pub const ACME_ACCOUNT_URL: &str = "everleaf.dev/acme-account-url";
+/// Annotation of a CertificateRequest and its Order: the certificate of an ACME CA that is to be
+/// replaced, its window and its end; JSON.
+pub const RENEWAL: &str = "everleaf.dev/renewal";
 /// Annotation of a CertificateRequest and its Order: `true` if it renews a certificate of exactly
 /// the same names, by the same issuer.
 pub const RENEWS: &str = "everleaf.dev/renews";

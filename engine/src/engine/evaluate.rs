@@ -78,7 +78,8 @@ impl<P: Program> Engine<P> {
         let reads = std::mem::take(&mut self.spare_reads);
         let place = self.world.place(at)?;
         let instance = place.instance.as_deref()?;
-        let view = View::new(place, instance, self.now, &self.world, reads);
+        let times = (self.now, self.since);
+        let view = View::new(place, instance, times, &self.world, reads);
         let look = self.program.look(&view);
         let timing = self.timing.get(machine, look.state)?;
         for &wait in &timing.until {

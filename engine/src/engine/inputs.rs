@@ -118,6 +118,7 @@ impl<P: Program> Engine<P> {
             return;
         }
         self.epoch = epoch;
+        self.since = self.now;
         self.recall_all();
         if epoch.is_some() {
             self.world.instances().into_iter().for_each(|at| self.drop_instance(at));

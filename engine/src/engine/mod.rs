@@ -127,6 +127,8 @@ pub struct Engine<P: Program> {
     /// Of each machine: whether every feed that it reads has shown its first list.
     ready: Vec<bool>,
     epoch: Option<Epoch>,
+    /// When the epoch began.
+    since: Timestamp,
     now: Timestamp,
     clock: ClockGuard,
     instances_sum: Digest,
@@ -159,6 +161,7 @@ impl<P: Program> Engine<P> {
             feeds,
             ready: Vec::new(),
             epoch: None,
+            since: Timestamp::default(),
             now: Timestamp::default(),
             clock: ClockGuard::default(),
             instances_sum: Digest::default(),
@@ -288,7 +291,7 @@ impl<P: Program> Engine<P> {
 
     fn sum_rest(&mut self) {
         let feeds: Vec<_> = self.feeds.iter().map(|f| (f.synced, f.listing.is_some())).collect();
-        self.rest = digest_of(&(self.epoch, self.clock, feeds));
+        self.rest = digest_of(&(self.epoch, self.since, self.clock, feeds));
     }
 
     /// Takes the digests of all machines that changed.

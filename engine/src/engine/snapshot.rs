@@ -19,6 +19,8 @@ pub struct Snapshot<P: Program> {
     config: Config,
     now: Timestamp,
     epoch: Option<Epoch>,
+    #[serde(default)]
+    since: Timestamp,
     clock: ClockGuard,
     unexplained: u64,
     feeds: Vec<FeedState<P::Kind>>,
@@ -52,6 +54,7 @@ impl<P: Program> Engine<P> {
             config: self.config,
             now: self.now,
             epoch: self.epoch,
+            since: self.since,
             clock: self.clock,
             unexplained: self.unexplained,
             feeds: self.feeds.clone(),
@@ -71,6 +74,7 @@ impl<P: Program> Engine<P> {
         let config = engine.config;
         engine.now = snapshot.now;
         engine.epoch = snapshot.epoch;
+        engine.since = snapshot.since;
         engine.clock = snapshot.clock;
         engine.unexplained = snapshot.unexplained;
         engine.lanes =

@@ -3,10 +3,11 @@
 //!
 //! `everleaf.dev/acme-attempt` stands on Orders, Challenges and issuers; `everleaf.dev/acme-claim`
 //! on Orders; `everleaf.dev/acme-account` on issuers; `everleaf.dev/acme-seen` on Challenges;
-//! `everleaf.dev/failure` on CertificateRequests.
+//! `everleaf.dev/failure` on CertificateRequests; `everleaf.dev/renewal` on CertificateRequests
+//! and Orders.
 
 use crate::effect::rfc3339;
-use crate::facts::{Attempt, Claim, Class, FailureNote, Verified};
+use crate::facts::{Attempt, Claim, Class, FailureNote, RenewalNote, Verified};
 use everleaf_engine::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +197,53 @@ pub fn failure(text: &str, uid: &str) -> Option<FailureNote> {
 pub fn failure_text(note: &FailureNote, uid: &str) -> String {
     let owner_uid = uid.to_owned();
     write(&FailedNote { owner_uid, class: note.class, not_before: note.not_before })
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RenewalText {
+    #[serde(rename = "ownerUID")]
+    owner_uid: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    replaces: String,
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    start: Option<Timestamp>,
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    end: Option<Timestamp>,
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    stored: Option<Timestamp>,
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+}
+
+/// Reads `everleaf.dev/renewal` of a request that the Certificate with that UID controls.
+pub fn renewal(text: &str, uid: &str) -> Option<RenewalNote> {
+    let note: RenewalText = read(text)?;
+    (note.owner_uid == uid).then(|| renewal_of(note))
+}
+
+/// Reads `everleaf.dev/renewal` of an Order, which has it from its request: it decides only on
+/// what is counted and how long failures rest.
+pub fn copied_renewal(text: &str) -> Option<RenewalNote> {
+    read(text).map(renewal_of)
+}
+
+fn renewal_of(note: RenewalText) -> RenewalNote {
+    let window = note.start.zip(note.end).filter(|(start, end)| start < end);
+    let RenewalText { replaces, stored, expires, .. } = note;
+    RenewalNote { replaces: replaces.into(), window, stored, expires }
+}
+
+/// Writes `everleaf.dev/renewal` for the Certificate with that UID.
+pub fn renewal_text(note: &RenewalNote, uid: &str) -> String {
+    write(&RenewalText {
+        owner_uid: uid.to_owned(),
+        replaces: note.replaces.to_string(),
+        start: note.window.map(|(start, _)| start),
+        end: note.window.map(|(_, end)| end),
+        stored: note.stored,
+        expires: note.expires,
+    })
 }
 
 #[cfg(test)]

@@ -68,13 +68,21 @@ pub(crate) fn limits_of(acme: &AcmeFacts) -> super::Limits {
     acme.limits.unwrap_or_else(|| published(&acme.server))
 }
 
+/// Whether the CA counts an Order as a replacement in its suggested window (RFC 9773, section 5);
+/// what was claimed stays as it was then.
+fn replaces_in_window(order: &OrderFacts, now: Timestamp) -> bool {
+    let at = order.claim.as_ref().map_or(now, |claim| claim.at);
+    let window = order.renewal.as_ref().and_then(|renewal| renewal.window);
+    !order.replaces.is_empty() && window.is_some_and(|(start, end)| start <= at && at < end)
+}
+
 /// What an Order takes of the limits of its issuer.
-pub(crate) fn charges_of(order: &OrderFacts, issuer: &IssuerFacts) -> Vec<Charge> {
+pub(crate) fn charges_of(order: &OrderFacts, issuer: &IssuerFacts, now: Timestamp) -> Vec<Charge> {
     let Signer::Acme(acme) = &issuer.signer else { return Vec::new() };
-    let purpose = match (order.replaces.is_empty(), order.renews) {
-        (false, _) => Purpose::Replaces,
-        (true, true) => Purpose::SameSet,
-        (true, false) => Purpose::New,
+    let purpose = match (replaces_in_window(order, now), order.renews) {
+        (true, _) => Purpose::Replaces,
+        (false, true) => Purpose::SameSet,
+        (false, false) => Purpose::New,
     };
     let spend = Spend {
         directory: &acme.server,
@@ -91,7 +99,7 @@ pub fn of_order(world: &World<Everleaf>, key: &ObjectKey<Kind>, now: Timestamp) 
     let order = world.get(key).and_then(|object| object.facts.order());
     let charged = order.and_then(|order| {
         let issuer = issuer_key(&key.namespace, &order.issuer)?;
-        Some(charges_of(order, world.get(&issuer)?.facts.issuer()?))
+        Some(charges_of(order, world.get(&issuer)?.facts.issuer()?, now))
     });
     let ledger = ledger(world);
     charged

@@ -26,6 +26,7 @@ pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
         State::Keying => case.ensure_key().into_iter().collect(),
         State::Requesting => case.create_request().into_iter().collect(),
         State::Storing => case.store().into_iter().collect(),
+        State::Looking => case.look_at_window().into_iter().collect(),
         State::Retiring
         | State::Yielding
         | State::Fresh
@@ -59,6 +60,13 @@ impl Case<'_> {
             Do::Settle { annotations, patch }
         };
         Some(self.start(Step::WriteStatus, "", (action, events)))
+    }
+
+    fn look_at_window(&self) -> Option<Start<Effect>> {
+        let ask = Do::Acme(self.ask_window()?);
+        let start = self.start(Step::AskWindow, "", (ask, Vec::new()));
+        // A CA that lets its questioners wait holds up no issuance.
+        Some(Start { lane: format!("{}/looks", start.lane).into(), ..start })
     }
 
     fn tidy(&self) -> Vec<Start<Effect>> {
@@ -168,6 +176,7 @@ impl Case<'_> {
             (names::everleaf::INPUT_DIGEST.into(), input.to_string().into()),
             (names::everleaf::OWNER_UID.into(), uid.clone()),
         ]);
+        self.tell_of_renewal(&mut all);
         if self.renews_at_an_acme_ca() {
             all.insert(names::everleaf::RENEWS.into(), "true".into());
         }
@@ -178,16 +187,19 @@ impl Case<'_> {
     /// ago: it exempts such a renewal from some of its limits.
     fn renews_at_an_acme_ca(&self) -> bool {
         let acme = self.issuer.is_some_and(|i| matches!(i.signer, Signer::Acme(_)));
-        let (Some(leaf), Some(secret)) = (self.leaf().filter(|_| acme), self.secret) else {
-            return false;
-        };
+        let Some(leaf) = self.leaf().filter(|_| acme) else { return false };
+        self.is_from_this_issuer()
+            && super::policy::name_differences(self.cert, leaf).is_empty()
+            && self.view.now.since(leaf.not_before) < SEEN_FOR
+    }
+
+    /// Whether the Secret says that what is in it came from the issuer that the spec names.
+    pub(super) fn is_from_this_issuer(&self) -> bool {
+        let Some(secret) = self.secret else { return false };
         let same = |name: &str, wanted: &str| secret.facts.annotation(name) == Some(wanted);
         let issuer = &self.cert.issuer;
         let kind = secret.facts.annotation("issuer-kind").filter(|kind| !kind.is_empty());
-        same("issuer-name", &issuer.name)
-            && kind.unwrap_or("Issuer") == issuer.kind_or_default()
-            && super::policy::name_differences(self.cert, leaf).is_empty()
-            && self.view.now.since(leaf.not_before) < SEEN_FOR
+        same("issuer-name", &issuer.name) && kind.unwrap_or("Issuer") == issuer.kind_or_default()
     }
 
     fn store(&self) -> Option<Start<Effect>> {

@@ -9,6 +9,7 @@ mod annotations;
 mod policy;
 mod renewal;
 mod status;
+mod window;
 
 use crate::facts::{
     CertificateFacts, Condition, Content, Fingerprint, IssuerFacts, KeyFacts, KeyKind, KeyWish,
@@ -418,6 +419,10 @@ impl plan::Facts for Case<'_> {
         self.renewal_time()
     }
 
+    fn look_at(&self) -> Option<Timestamp> {
+        self.look_time()
+    }
+
     fn next_attempt_at(&self) -> Option<Timestamp> {
         self.backoff_end()
     }
@@ -434,6 +439,10 @@ impl plan::Facts for Case<'_> {
 impl Case<'_> {
     pub(crate) fn renew_at(&self) -> Option<Timestamp> {
         plan::Facts::renew_at(self)
+    }
+
+    pub(crate) fn look_at(&self) -> Option<Timestamp> {
+        plan::Facts::look_at(self)
     }
 
     pub(crate) fn next_attempt_at(&self) -> Option<Timestamp> {

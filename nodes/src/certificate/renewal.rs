@@ -1,8 +1,7 @@
 //! When a certificate is renewed, and when a failed attempt is made again.
 
 use super::{Case, Condition};
-use crate::acme::ari::Window;
-use crate::facts::{Class, FailureNote, Leaf, Signer};
+use crate::facts::{Class, FailureNote, Leaf};
 use everleaf_api::renewal::within_windows;
 use everleaf_api::types::certificate::{CertificateRenewal, CertificateRenewalWindow};
 use everleaf_api::{GoDuration, Time};
@@ -26,9 +25,7 @@ impl Case<'_> {
         if self.ends_with_its_ca(leaf) {
             return (None, None);
         }
-        let suggested = self.suggested(leaf);
-        let own = || self.desired(leaf).max(self.turn_after_ca(leaf));
-        let desired = self.paced(leaf, suggested.unwrap_or_else(own));
+        let desired = self.suggested(leaf).unwrap_or_else(|| self.own_time(leaf));
         if self.cert.renewal.windows.is_empty() {
             return (Some(desired), None);
         }
@@ -50,20 +47,14 @@ impl Case<'_> {
         CertificateRenewal { policy: None, windows: windows.collect() }
     }
 
-    /// The draw from the window that the CA suggests (RFC 9773), where it suggests one.
-    fn suggested(&self, leaf: &Leaf) -> Option<Timestamp> {
-        let wants = |signer: &Signer| matches!(signer, Signer::Acme(acme) if acme.ari);
-        self.issuer.filter(|issuer| wants(&issuer.signer))?;
-        let (start, end) = self.cert.status.ari.window?;
-        let life = (leaf.not_before, leaf.not_after);
-        let serial = leaf.digest.to_string();
-        let at = Window::new(start, end)?.renew_at(life, &self.view.object.uid, &serial)?;
-        Some(Timestamp::from_seconds(at.as_seconds()))
+    /// When it is renewed without a suggestion of its CA.
+    pub(super) fn own_time(&self, leaf: &Leaf) -> Timestamp {
+        self.paced(leaf, self.desired(leaf).max(self.turn_after_ca(leaf)))
     }
 
     /// renewBefore, else its percentage of the issued lifetime, else a share of it, before the end.
     fn desired(&self, leaf: &Leaf) -> Timestamp {
-        let lifetime = leaf.not_after.since(leaf.not_before).max(0);
+        let lifetime = lifetime(leaf);
         let wish = &self.cert.renewal;
         let before = wish.renew_before_ms.filter(|ms| 0 < *ms && *ms < lifetime);
         let share = wish.percentage.filter(|percent| 0 < *percent && *percent < 100);
@@ -76,16 +67,26 @@ impl Case<'_> {
     /// No sooner after it was stored than the floor, but before its end in any case.
     fn paced(&self, leaf: &Leaf, desired: Timestamp) -> Timestamp {
         let settings = &self.program.settings.certificate;
-        let lifetime = leaf.not_after.since(leaf.not_before).max(0);
-        let floor = settings.renewal_floor.max(lifetime / settings.renewal_floor_share.max(1));
+        let share = lifetime(leaf) / settings.renewal_floor_share.max(1);
+        let before_the_end = leaf.not_after.plus_millis(-1000);
+        desired.max(self.earliest(leaf, settings.renewal_floor.max(share))).min(before_the_end)
+    }
+
+    /// So long after it was stored, or when a third of what is left then is left.
+    pub(super) fn earliest(&self, leaf: &Leaf, floor: i64) -> Timestamp {
+        let stored = self.stored_at(leaf);
+        let late = leaf.not_after.plus_millis(-(leaf.not_after.since(stored).max(0) / 3));
+        stored.plus_millis(floor).min(late)
+    }
+
+    /// When the stored leaf was got, as far as is known.
+    pub(super) fn stored_at(&self, leaf: &Leaf) -> Timestamp {
+        let skew = self.program.settings.certificate.skew;
         let request = self.current_request();
         let answered = request.and_then(|r| r.ready().and_then(|ready: &Condition| ready.at));
         // An answer in the future was written by a clock that was wrong.
-        let answered = answered.filter(|at| *at <= self.view.now.plus_millis(settings.skew));
-        let stored = answered.unwrap_or(leaf.not_before).max(leaf.not_before);
-        let late = leaf.not_after.plus_millis(-(leaf.not_after.since(stored).max(0) / 3));
-        let before_the_end = leaf.not_after.plus_millis(-1000);
-        desired.max(stored.plus_millis(floor).min(late)).min(before_the_end)
+        let answered = answered.filter(|at| *at <= self.view.now.plus_millis(skew));
+        answered.unwrap_or(leaf.not_before).max(leaf.not_before)
     }
 
     /// A CA that was renewed makes every leaf due that had been clamped to its end; each gets a
@@ -158,14 +159,30 @@ impl Case<'_> {
                 gap.min(settings.user_error_ceiling)
             }
         };
-        let valid = self.leaf().filter(|leaf| leaf.not_after > failed);
-        let share = valid.map(|leaf| leaf.not_after.since(failed) / settings.valid_share.max(1));
-        let floor = settings.valid_share_floor.max(settings.user_error_first);
-        let cap = share.map_or(i64::MAX, |share| share.max(floor));
-        let gap = ladder.min(cap);
+        let gap = ladder.min(self.longest_rest(failed, note.class));
         let seed = digest_of(&(&self.view.object.uid, failures)).0 % 1000;
         let jitter = gap / 100 * i64::from(settings.backoff_jitter) / 1000;
         Some(failed.plus_millis(gap - jitter * i64::try_from(seed).unwrap_or(0)))
+    }
+
+    /// The longest back-off after a failure at that time. While a leaf is valid it leaves room for
+    /// more attempts in the time left; once a leaf has expired it is no longer than a share of the
+    /// life that is missed, for a ladder that was climbed in minutes is not waited out in days.
+    fn longest_rest(&self, failed: Timestamp, class: Class) -> i64 {
+        let settings = &self.program.settings.certificate;
+        let Some(leaf) = self.leaf() else { return i64::MAX };
+        let life = lifetime(leaf);
+        let left = leaf.not_after.since(failed);
+        if left <= 0 {
+            let first = match class {
+                Class::User => settings.user_error_first,
+                _ => settings.transient_first,
+            };
+            return (life / settings.valid_share.max(1)).max(first);
+        }
+        let short = (life / settings.life_share.max(1)).max(settings.life_share_floor);
+        let floor = settings.valid_share_floor.max(settings.user_error_first).min(short);
+        (left / settings.valid_share.max(1)).max(floor)
     }
 
     /// Until when an issuance in progress is not worth a status write.
@@ -176,6 +193,11 @@ impl Case<'_> {
         let coming = self.issuer_may_come().then_some(self.cert.created);
         answer.or(coming.map(|since| since.plus_millis(settings.issuer_grace)))
     }
+}
+
+/// How long a leaf lives, in milliseconds.
+pub(super) fn lifetime(leaf: &Leaf) -> i64 {
+    leaf.not_after.since(leaf.not_before).max(0)
 }
 
 /// The gap after the `failures`th failure of the other side in a row: first, times a factor each

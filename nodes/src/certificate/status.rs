@@ -4,7 +4,9 @@
 use super::{Case, Request};
 use crate::acme::notes;
 use crate::effect::{Event, Strings, rfc3339};
-use crate::facts::{CertificateStatus, Class, Condition, FailureNote, Parsed, condition};
+use crate::facts::{
+    AriStatus, CertificateStatus, Class, Condition, FailureNote, Parsed, condition,
+};
 use crate::plan::certificate::{Facts as _, Step};
 use crate::status::{Patch, Wanted, remove, set};
 use everleaf_engine::{Failure, FailureClass, Timestamp};
@@ -90,6 +92,9 @@ impl Case<'_> {
         patch.field("notBefore", (&was.not_before, &is.not_before), time);
         patch.field("notAfter", (&was.not_after, &is.not_after), time);
         patch.field("renewalTime", (&was.renewal, &is.renewal), time);
+        if was.ari != is.ari {
+            patch.set("acme", Value::Null);
+        }
         patch.field("lastFailureTime", (&was.last_failure, &is.last_failure), time);
         let number = |n: &i64| json!(n);
         patch.field("failedIssuanceAttempts", (&was.failed_attempts, &is.failed_attempts), number);
@@ -145,6 +150,9 @@ impl Case<'_> {
         status.not_before = self.leaf().map(|leaf| seconds(leaf.not_before));
         status.not_after = self.leaf().map(|leaf| seconds(leaf.not_after));
         status.renewal = self.renew_at().map(seconds);
+        if !self.keeps_window() {
+            status.ari = AriStatus::default();
+        }
         if self.has_news() {
             status.revision = Some(self.revision());
         }
@@ -220,7 +228,7 @@ impl Case<'_> {
             // Half of the news would be a write of its own, and say Ready of what is gone.
             let told = &self.cert.status;
             (status.not_before, status.not_after) = (told.not_before, told.not_after);
-            status.renewal = told.renewal;
+            (status.renewal, status.ari) = (told.renewal, told.ari.clone());
             return;
         }
         self.say_ready(status);
@@ -350,7 +358,10 @@ impl Case<'_> {
 
     fn renewing(&self) -> (String, String) {
         let at = self.renew_at().map(rfc3339).unwrap_or_default();
-        let message = format!("Renewing certificate as renewal was scheduled at {at}");
+        let mut message = format!("Renewing certificate as renewal was scheduled at {at}");
+        if let Some(page) = self.explanation() {
+            message += &format!("; the CA explains why at {page}");
+        }
         ("Renewing".to_owned(), message)
     }
 

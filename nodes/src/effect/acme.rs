@@ -9,8 +9,9 @@
 //! that failed is a failure of the effect; and so is a clean-up that failed, which has no trial.
 
 use super::{Base, Event, Strings};
+use crate::acme::ari::{Bounds, Pauses};
 use crate::budget::{Charge, Limit};
-use crate::facts::{AcmeState, Class, Kind, Method, Verified};
+use crate::facts::{AcmeState, AriStatus, Class, Kind, Method, Verified};
 use everleaf_engine::{Digest, ObjectKey, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
@@ -348,6 +349,26 @@ pub struct CleanUp {
     pub give_up: bool,
 }
 
+/// A question to a CA when it would like a certificate to be renewed (RFC 9773). What it says is
+/// written into the Certificate's status, by [`learned`](crate::acme::ari::learned) and
+/// [`status`](crate::acme::ari::status), if it is news.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskWindow {
+    /// The account, for the way to its CA; nothing is signed.
+    pub account: Account,
+    /// The certificate's identifier (RFC 9773, section 4.1).
+    pub certificate: Arc<str>,
+    /// What is written of it already.
+    pub known: AriStatus,
+    /// When it was stored.
+    pub stored: Timestamp,
+    /// How long to wait before the next question.
+    pub pauses: Pauses,
+    /// What its renewal keeps to; none if renewal windows of the user's own decide too.
+    pub bounds: Option<Bounds>,
+}
+
 /// Something to be done for ACME.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -391,6 +412,8 @@ pub enum Acme {
     Poll(Box<Validate>),
     /// Remove what was presented.
     CleanUp(Box<CleanUp>),
+    /// Ask when a certificate should be renewed.
+    AskWindow(Box<AskWindow>),
 }
 
 /// A limit by its bucket, for texts.

@@ -310,6 +310,9 @@ pub struct OrderFacts {
     pub annotations: BTreeMap<Arc<str>, Arc<str>>,
     /// Whether it renews a certificate of the same names.
     pub renews: bool,
+    /// The certificate that it renews; our annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<RenewalNote>,
     /// spec.issuerRef.
     pub issuer: IssuerRef,
     /// spec.commonName; empty for none.
@@ -416,10 +419,33 @@ pub struct FailureNote {
     pub not_before: Option<Timestamp>,
 }
 
-/// The suggested renewal window of a stored certificate (RFC 9773), as its status holds it.
+/// What the CA says of the renewal of a stored certificate (RFC 9773), as its status holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AriStatus {
     /// The window, if the CA suggested one.
     pub window: Option<(Timestamp, Timestamp)>,
+    /// A page that tells why, if the CA named one.
+    pub explanation: Option<Arc<str>>,
+    /// When the CA was asked, and what it said was written.
+    pub checked: Option<Timestamp>,
+    /// When it is asked again; and from then on in steps of the time between the two.
+    pub next: Option<Timestamp>,
+    /// Why the last question had no answer.
+    pub error: Option<Arc<str>>,
+}
+
+/// The certificate that a request is to replace; the annotation `everleaf.dev/renewal` of
+/// CertificateRequests and their Orders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewalNote {
+    /// Its identifier (RFC 9773, section 4.1), if the CA may be told; else empty.
+    pub replaces: Arc<str>,
+    /// The window in which the CA counts an order that replaces it as no new one.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// When it was stored.
+    pub stored: Option<Timestamp>,
+    /// When it expires.
+    pub expires: Option<Timestamp>,
 }

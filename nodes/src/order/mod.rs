@@ -188,14 +188,23 @@ impl<'a> Case<'a> {
         Pace {
             first: settings.retry_first,
             factor: settings.retry_factor,
-            ceiling: settings.retry_ceiling,
+            ceiling: settings.retry_ceiling.min(self.longest_rest()),
         }
+    }
+
+    /// A rest leaves room for more attempts before the certificate expires that is renewed.
+    fn longest_rest(&self) -> i64 {
+        let settings = &self.program.settings.certificate;
+        let expires = self.order.renewal.as_ref().and_then(|renewal| renewal.expires);
+        let left = expires.map(|at| at.since(self.view.now)).filter(|left| *left > 0);
+        let share = left.map(|left| left / settings.valid_share.max(1));
+        share.map_or(i64::MAX, |share| share.max(settings.life_share_floor))
     }
 
     /// What the order takes of the CA's limits.
     fn charges(&self) -> Vec<Charge> {
         let issuer = self.served.as_ref().map(|served| served.issuer);
-        issuer.map_or_else(Vec::new, |issuer| charges_of(self.order, issuer))
+        issuer.map_or_else(Vec::new, |issuer| charges_of(self.order, issuer, self.view.now))
     }
 
     /// What is known of the buckets that the charges name.

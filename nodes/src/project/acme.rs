@@ -185,6 +185,7 @@ pub fn order(order: &Order, certificate: Parsed<Leaf>) -> OrderFacts {
         labels: strings(&meta.labels),
         annotations,
         renews: note(names::everleaf::RENEWS) == Some("true"),
+        renewal: note(names::everleaf::RENEWAL).and_then(notes::copied_renewal),
         issuer: issuer_ref(&spec.issuer_ref),
         common_name: arc(spec.common_name.as_ref()),
         dns_names: arcs(&spec.dns_names),

@@ -70,6 +70,7 @@ impl<'a> Case<'a> {
         put("dnsNames", json!(csr.names.dns));
         put("ipAddresses", json!(csr.names.ips));
         put("profile", json!(acme.profile));
+        put("replaces", json!(self.request.renewal.as_ref().map_or("", |it| &*it.replaces)));
         if let Some(ms) = self.request.duration_ms.filter(|_| acme.sends_duration) {
             let duration = GoDuration::from_nanos(ms.saturating_mul(1_000_000));
             put("duration", json!(duration.canonical()));

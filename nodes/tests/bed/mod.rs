@@ -10,6 +10,7 @@ use everleaf_api::names::CopiedAnnotations;
 use everleaf_engine::{
     Command, Config, Delta, Engine, Input, ObjectKey, Outcome, Timestamp, Wake, Written, digest_of,
 };
+use everleaf_nodes::acme::ari::{Answer, certificate_id};
 use everleaf_nodes::facts::{
     Class, Csr, Facts, KeyFacts, KeyKind, Leaf, Names, Parsed, SecretFacts, Subject,
 };
@@ -62,6 +63,10 @@ pub struct Bed {
     pub csrs: BTreeMap<Arc<str>, Csr>,
     /// What is answered to a step; what is not told is well.
     pub replies: BTreeMap<&'static str, VecDeque<Reply>>,
+    /// How long the CA's certificates live, in seconds.
+    pub life: i64,
+    /// What the CA answers of a renewal; without one it has no renewal information.
+    pub window: Option<Answer>,
     /// Whether names are authorized beforehand.
     pub pre_authorized: bool,
     /// Each effect that was performed: when, of whom, which.
@@ -135,6 +140,8 @@ impl Bed {
             rv: 1,
             csrs: BTreeMap::new(),
             replies: BTreeMap::new(),
+            life: 90 * 86_400,
+            window: None,
             pre_authorized: false,
             log: Vec::new(),
             events: Vec::new(),
@@ -250,12 +257,13 @@ impl Bed {
             digest: digest_of(&text),
             fingerprint,
             not_before: Timestamp::from_seconds(begin),
-            not_after: Timestamp::from_seconds(begin + 90 * 86_400),
+            not_after: Timestamp::from_seconds(begin + self.life),
             common_name: "".into(),
             subject: Subject::default(),
             names: Names { dns: names, ..Names::default() },
             can_sign: false,
             chain: 2,
+            ari_id: Some(certificate_id(b"ca", begin.to_string().as_bytes()).into()),
         })
     }
 

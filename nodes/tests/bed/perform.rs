@@ -3,6 +3,7 @@
 use super::{Bed, Key, Reply, Thing, csr, key, merge, name_of, time, unread};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{FailureClass, Outcome, Timestamp};
+use everleaf_nodes::acme::ari::{self, Answer, Said};
 use everleaf_nodes::acme::notes;
 use everleaf_nodes::budget::Ledger;
 use everleaf_nodes::effect::{Acme, KeyPlace, KeySource, Trial};
@@ -167,9 +168,11 @@ impl Bed {
             Acme::Accept(it) => ("accept", Some(it.trial.clone())),
             Acme::Poll(it) => ("poll", Some(it.trial.clone())),
             Acme::CleanUp(_) => ("clean_up", None),
+            Acme::AskWindow(_) => ("ask_window", None),
             _ => ("", None),
         };
-        let ca = ["register", "place", "fetch", "follow", "finalize", "accept", "poll"];
+        let ca =
+            ["ask_window", "register", "place", "fetch", "follow", "finalize", "accept", "poll"];
         if ca.contains(&step) {
             self.asked.push(format!("{step} {}", subject.name));
         }
@@ -309,6 +312,15 @@ impl Bed {
                     self.events.push(said);
                 }
                 self.patch_status(subject, &json!({ "status": status }).to_string());
+            }
+            Acme::AskWindow(it) => {
+                let nothing = Answer { said: Said::Nothing, retry_after_ms: None };
+                let answer = self.window.clone().unwrap_or(nothing);
+                let uid = self.uid(subject);
+                if let Some(said) = ari::learned(it, &uid, &answer, self.timestamp()) {
+                    let patch = json!({ "status": ari::status(it, &uid, &said) });
+                    self.patch_status(subject, &patch.to_string());
+                }
             }
             Acme::CleanUp(_) => {
                 self.change(subject, |value| value["metadata"]["finalizers"] = json!([]));

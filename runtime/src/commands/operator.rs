@@ -48,6 +48,7 @@ pub(super) fn options(flags: &Flags) -> Options {
         max_concurrent_challenges: flags.acme_limits.concurrent_challenges,
         issuer_ambient_credentials: flags.acme_limits.issuer_ambient,
         cluster_issuer_ambient_credentials: flags.acme_limits.cluster_issuer_ambient,
+        renewal_info: flags.acme_limits.renewal_info,
         runs: flags.runs,
         ..Options::default()
     }

@@ -15,6 +15,7 @@ use everleaf_api::{
     Certificate, CertificateRequest, Challenge, Issuer, ObjectMeta, Order, subject, validate,
 };
 use everleaf_engine::{Delta, Digest, ObjectKey, Timestamp, digest_of};
+use everleaf_nodes::acme::ari;
 use everleaf_nodes::facts::{
     Content, Csr, Facts, KeyFacts, Leaf, Material, Names, Parsed, Problem, SecretFacts, Subject,
 };
@@ -378,7 +379,17 @@ fn leaf(certificate: &CertInfo, chain: usize) -> Leaf {
         names: names_facts(&certificate.alt_names),
         can_sign: certificate.may_sign_certificates(),
         chain: u8::try_from(chain).unwrap_or(u8::MAX),
+        ari_id: ari_id(certificate),
     }
+}
+
+/// Longer key identifiers and serial numbers than this, in bytes, are no CA's.
+const LONGEST_ID: usize = 64;
+
+fn ari_id(certificate: &CertInfo) -> Option<Arc<str>> {
+    let key_id = certificate.authority_key_id.as_ref()?;
+    let short = key_id.len().max(certificate.serial.len()) <= LONGEST_ID;
+    short.then(|| ari::certificate_id(key_id, &certificate.serial).into())
 }
 
 fn arcs(values: &[String]) -> Vec<Arc<str>> {

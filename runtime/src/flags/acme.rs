@@ -28,6 +28,12 @@ pub struct AcmeFlags {
           default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
           value_name = "BOOL")]
     pub issuer_ambient_credentials: bool,
+    /// Whether CAs are asked when to renew (RFC 9773), where they offer that and issuers do not
+    /// say otherwise.
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
+          value_name = "BOOL")]
+    pub acme_renewal_info: bool,
     /// Who is asked for zones and TXT records, as host:port or https:// URL; the system's if none
     /// is given.
     #[arg(long, value_delimiter = ',', value_parser = nameserver, value_name = "SERVERS")]
@@ -77,6 +83,8 @@ pub struct AcmeLimits {
     pub issuer_ambient: bool,
     /// `--cluster-issuer-ambient-credentials`.
     pub cluster_issuer_ambient: bool,
+    /// `--acme-renewal-info`.
+    pub renewal_info: bool,
     /// `--dns01-check-retry-period`; `None` is the plan's.
     pub check_retry: Option<Duration>,
 }
@@ -87,6 +95,7 @@ impl AcmeFlags {
             concurrent_challenges: self.max_concurrent_challenges.get(),
             issuer_ambient: self.issuer_ambient_credentials,
             cluster_issuer_ambient: self.cluster_issuer_ambient_credentials,
+            renewal_info: self.acme_renewal_info,
             check_retry: self.dns01_check_retry_period.filter(|period| !period.is_zero()),
         }
     }

@@ -5,7 +5,9 @@ use everleaf_api::gates::{Component, FeatureGates, Gate, Stage};
 use super::IgnoredFlag;
 
 /// The gates that are honoured, whichever way they are set.
-const HONOURED: [Gate; 5] = [
+const HONOURED: [Gate; 6] = [
+    // What it turns on is on anyway; --acme-renewal-info turns it off.
+    Gate::AcmeUseAri,
     Gate::AcmeHttp01IngressPathTypeExact,
     Gate::LiteralCertificateSubject,
     Gate::NameConstraints,

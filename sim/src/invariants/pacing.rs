@@ -32,9 +32,9 @@ fn ahead(world: &World) -> i64 {
 /// I14: between two attempts lies the ladder.
 #[derive(Default)]
 struct Backoff {
-    /// By UID: when the last failure was, which in a row, under which generation, and until when
-    /// the leaf was valid then.
-    failures: BTreeMap<String, (i64, i64, i64, Option<i64>)>,
+    /// By UID: when the last failure was, which in a row, under which generation, how long the
+    /// leaf lives and until when.
+    failures: BTreeMap<String, (i64, i64, i64, Option<(i64, i64)>)>,
 }
 
 impl Backoff {
@@ -55,8 +55,8 @@ impl Backoff {
             let leaf = model::secret_of(world, after).and_then(|s| material::leaf_of(&s));
             // It was written now at the latest, whatever the clock that wrote it said.
             let at = at.min(world.now);
-            let end = leaf.map(|leaf| leaf.not_after * 1000).filter(|end| *end > at);
-            self.failures.insert(uid, (at, count, generation, end));
+            let leaf = leaf.map(|l| ((l.not_after - l.not_before) * 1000, l.not_after * 1000));
+            self.failures.insert(uid, (at, count, generation, leaf));
         }
     }
 }
@@ -73,7 +73,7 @@ impl Invariant for Backoff {
         let Some((_, order, _)) = model::requested(event) else { return Ok(()) };
         let Some(certificate) = world.peek(&order.effect.subject) else { return Ok(()) };
         let uid = model::uid(&certificate);
-        let Some((at, count, generation, end)) = self.failures.get(uid) else { return Ok(()) };
+        let Some((at, count, generation, leaf)) = self.failures.get(uid) else { return Ok(()) };
         let edited = certificate["metadata"]["generation"].as_i64() != Some(*generation)
             || news.was_edited(world, uid);
         let forced = model::condition(&certificate, "Issuing")
@@ -82,7 +82,12 @@ impl Invariant for Backoff {
             return Ok(());
         }
         let ladder = model::ladder(*count);
-        let cap = end.map(|end| ((end - at) / 4).max(HOUR));
+        // A quarter of the time left, or of the life that is missed; and an hour, but of a short
+        // life that is still going on no more than a hundredth.
+        let cap = leaf.map(|(life, end)| match end - at {
+            left if left > 0 => (left / 4).max(HOUR.min((life / 100).max(15_000))),
+            _ => (life / 4).max(HOUR),
+        });
         let wanted = ladder.min(cap.unwrap_or(i64::MAX)) / 10 * 9;
         let gap = world.now - at + skew(world) + 2000;
         if gap >= wanted {

@@ -105,6 +105,7 @@ impl SymCert {
             names: self.names.clone(),
             can_sign: self.is_ca,
             chain: u8::try_from(chain).unwrap_or(u8::MAX),
+            ari_id: None,
         }
     }
 

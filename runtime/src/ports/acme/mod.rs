@@ -17,6 +17,7 @@ mod http01;
 mod options;
 mod orders;
 mod register;
+mod renewal;
 mod solve;
 #[cfg(test)]
 mod tests;
@@ -133,6 +134,7 @@ impl Ports {
             Acme::CreateChallenge(it) => return self.create_challenge(effect, it).await,
             Acme::Guard => return self.guard(effect).await,
             Acme::CleanUp(it) => return self.clean_up(effect, it).await,
+            Acme::AskWindow(it) => return self.ask_window(effect, it).await,
             Acme::Place(it) => (&it.trial, self.place(effect, it).await),
             Acme::ReadAuthorizations(it) => (&it.trial, self.read_authorizations(effect, it).await),
             Acme::Follow(it) => (&it.trial, self.follow(effect, it).await),

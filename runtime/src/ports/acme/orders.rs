@@ -321,8 +321,12 @@ async fn send(
 }
 
 fn about_replaces(error: &AcmeError) -> bool {
-    let malformed = error.problem().is_some_and(|problem| problem.is("malformed"));
-    error.class == CaClass::AlreadyReplaced || (malformed && error.detail().contains("replaces"))
+    // Let's Encrypt's words for what it does not know, or did not issue to this account.
+    let refused = |problem: &everleaf_acme::Problem| {
+        ["malformed", "unauthorized"].into_iter().any(|kind| problem.is(kind))
+    };
+    let refused = error.problem().is_some_and(refused);
+    error.class == CaClass::AlreadyReplaced || (refused && error.detail().contains("replac"))
 }
 
 /// Authorizations as the status has them, in the order of their URLs.

@@ -5,7 +5,7 @@ use everleaf_e2e::{Scope, condition, data, scenario, skip, text};
 use serde_json::{Value, json};
 
 /// An Ingress that serves a host and wants a certificate for it.
-fn ingress(name: &str, host: &str, annotations: &Value) -> Value {
+pub fn ingress(name: &str, host: &str, annotations: &Value) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",

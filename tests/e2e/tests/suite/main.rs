@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod acme;
-mod acme_ahead;
 mod acme_accounts;
+mod acme_ahead;
+mod acme_ari;
 mod acme_choices;
 mod acme_crash;
 mod acme_dns;
