@@ -194,16 +194,7 @@ fn a_webhook_solver_is_asked_by_cert_managers_contract_and_cleans_up_after_a_cra
         world.revision("hooked", 1).await;
         swept(world).await;
         assert!(dns.txt(&record).is_empty());
-        let asked = solver.asked("Present").pop().expect("it was asked");
-        assert_eq!(asked["type"], "dns-01");
-        assert_eq!((text(&asked, "/dnsName"), &asked["config"]), (name.as_str(), &config));
-        assert_eq!(text(&asked, "/resolvedFQDN"), format!("{record}."));
-        assert_eq!(text(&asked, "/resolvedZone"), "other.test.");
-        assert_eq!(text(&asked, "/resourceNamespace"), world.namespace);
-        assert_eq!(asked["allowAmbientCredentials"], false);
-        assert!(!text(&asked, "/uid").is_empty());
-        let removed = solver.asked("CleanUp").pop().expect("it was asked");
-        assert_eq!(removed["key"], asked["key"]);
+        assert_by_contract(world, &solver, (&name, &config));
 
         // Killed after the record was written, and before that could be noted.
         solver.set(Mood::Mute);
@@ -226,6 +217,20 @@ fn a_webhook_solver_is_asked_by_cert_managers_contract_and_cleans_up_after_a_cra
         // Before its server ends: the API server answers for every group that it lists.
         world.delete("APIService", &format!("v1alpha1.{}", solver.group)).await;
     });
+}
+
+/// The last requests say what cert-manager's contract has them say.
+fn assert_by_contract(world: &World, solver: &Solver, (name, config): (&str, &Value)) {
+    let asked = solver.asked("Present").pop().expect("it was asked");
+    assert_eq!(asked["type"], "dns-01");
+    assert_eq!((text(&asked, "/dnsName"), &asked["config"]), (name, config));
+    assert_eq!(text(&asked, "/resolvedFQDN"), format!("_acme-challenge.{name}."));
+    assert_eq!(text(&asked, "/resolvedZone"), "other.test.");
+    assert_eq!(text(&asked, "/resourceNamespace"), world.namespace);
+    assert_eq!(asked["allowAmbientCredentials"], false);
+    assert!(!text(&asked, "/uid").is_empty());
+    let removed = solver.asked("CleanUp").pop().expect("it was asked");
+    assert_eq!(removed["key"], asked["key"]);
 }
 
 async fn told(world: &World, what: &str) {
