@@ -10,14 +10,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the test bed says of its CA.
-struct Ca {
+pub(crate) struct Ca {
     directory: String,
     bundle: Vec<u8>,
-    host: String,
+    pub(crate) host: String,
 }
 
 /// The CA; without one, it skips aloud.
-fn ca(scenario: &str) -> Option<Ca> {
+pub(crate) fn ca(scenario: &str) -> Option<Ca> {
     let found = (variable("TESTBED_PEBBLE"), variable("TESTBED_CA"), variable("TESTBED_HOST"));
     let (Some(directory), Some(bundle), Some(host)) = found else {
         skip(scenario, "set TESTBED_PEBBLE, TESTBED_CA and TESTBED_HOST (the test bed does)");
@@ -30,6 +30,13 @@ fn ca(scenario: &str) -> Option<Ca> {
 impl Ca {
     /// An operator that answers HTTP-01 at a port of its own, for scenarios run side by side.
     fn operator(&self, world: &World, port: u16) -> Operator {
+        let flags = self.flags(port);
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        world.operator(&flags)
+    }
+
+    /// Its flags.
+    pub(crate) fn flags(&self, port: u16) -> Vec<String> {
         let mut flags = vec![
             format!("--acme-http01-responder-ip={}", self.host),
             format!("--acme-http01-responder-port={port}"),
@@ -37,8 +44,7 @@ impl Ca {
         flags.extend(
             variable("TESTBED_DNS").map(|dns| format!("--dns01-recursive-nameservers={dns}")),
         );
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        world.operator(&flags)
+        flags
     }
 
     fn issuer(&self, solvers: &Value) -> Value {
@@ -61,7 +67,7 @@ impl Ca {
         })
     }
 
-    async fn serve(&self, world: &World, solvers: &Value) -> Value {
+    pub(crate) async fn serve(&self, world: &World, solvers: &Value) -> Value {
         if let Some(key) = eab_key() {
             world.create(secret("eab", "key", &key)).await;
         }
@@ -94,7 +100,7 @@ fn secret(name: &str, key: &str, value: &str) -> Value {
     })
 }
 
-fn http01() -> Value {
+pub(crate) fn http01() -> Value {
     json!([{ "http01": { "ingress": { "ingressClassName": "traefik" } } }])
 }
 
@@ -116,13 +122,13 @@ fn ingress(name: &str, host: &str, annotations: &Value) -> Value {
     })
 }
 
-async fn names(world: &World, kind: &str) -> Vec<String> {
+pub(crate) async fn names(world: &World, kind: &str) -> Vec<String> {
     let all = world.list(kind).await;
     all.iter().map(|object| name_of(object).to_owned()).collect()
 }
 
 /// Nothing that was made for challenges is left.
-async fn swept(world: &World) {
+pub(crate) async fn swept(world: &World) {
     eventually("no Challenge, route, Service or slice is left", 60, async || {
         let mut left = names(world, "Challenge").await;
         for kind in ["Ingress", "Service", "EndpointSlice"] {
@@ -147,7 +153,7 @@ fn txt(name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
-fn assert_covers(world: &World, secret: &Value, names: &[&str]) {
+pub(crate) fn assert_covers(world: &World, secret: &Value, names: &[&str]) {
     world.openssl.assert_pair(&data(secret, "tls.crt"), &data(secret, "tls.key"));
     let said = text(secret, "/metadata/annotations/cert-manager.io~1alt-names");
     let mut said: Vec<&str> = said.split(',').collect();

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acme;
+mod acme_http01;
 mod ageing;
 mod approval;
 mod bad_input;
