@@ -12,10 +12,13 @@ use std::time::Duration;
 
 /// For the whole of it, redirections and all.
 const TIMEOUT: Duration = Duration::from_secs(10);
+const LATE: &str = "did not answer in time";
 /// More redirections than CAs follow.
 const REDIRECTS: usize = 10;
 /// The most that is read: an answer is some ninety bytes.
 const LONGEST: usize = 16 << 10;
+/// So many requests are made in a row at most.
+const MOST_LOOKS: usize = 5;
 /// So many addresses are named.
 const ADDRESSES: usize = 4;
 /// So many characters of a header or of a body's start are told.
@@ -59,30 +62,40 @@ fn authority(host: &str) -> String {
 }
 
 impl Ports {
-    /// Asks for the token's path at the name, and compares what comes.
-    pub(super) async fn look_at_path(
+    /// Looks so often that a proxy that takes turns leads to each replica once, within reason: a
+    /// CA that meets one that is gone does not ask again.
+    pub(super) async fn look_at_paths(
         &self,
         host: &str,
         token: &str,
         key: &str,
     ) -> Result<(), Missed> {
+        for _ in 0..self.replicas().await.len().clamp(1, MOST_LOOKS) {
+            self.look_at_path(host, token, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the token's path at the name, and compares what comes.
+    async fn look_at_path(&self, host: &str, token: &str, key: &str) -> Result<(), Missed> {
         let client = self.checker()?;
         let authority = authority(host);
         let url = format!("http://{authority}{}", path(token));
         // Tokens are public once they are presented, and of no use to readers.
         let told = format!("http://{authority}/.well-known/acme-challenge/…");
-        let answer = match client.get(&url).send().await {
-            Ok(answer) => answer,
-            Err(error) => {
+        let answer = match tokio::time::timeout(TIMEOUT, follow(client, &url, &authority)).await {
+            Ok(Ok(answer)) => answer,
+            late_or_none => {
+                let why =
+                    late_or_none.map_or(LATE.to_owned(), |none| none.err().unwrap_or_default());
                 let found = self.addresses(host).await;
                 let has_address = !matches!(&found, Ok(found) if found.is_empty());
-                let detail =
-                    format!("{told} {}; {}", unsent(&error, &authority), in_words(host, &found));
+                let detail = format!("{told} {why}; {}", in_words(host, &found));
                 return Err(Missed { detail, has_address });
             }
         };
         let (whence, status) = (whence(&answer, &authority), answer.status());
-        let asked = is_asked(answer.url(), &authority);
+        let asked = answer.url().as_str() == url;
         let body = body(answer).await;
         // White space at the end is allowed (RFC 8555, section 8.3).
         let right = |body: &Vec<u8>| body.trim_ascii_end() == key.as_bytes();
@@ -130,7 +143,8 @@ impl Ports {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!("everleaf-challenges/", env!("CARGO_PKG_VERSION")))
                 .timeout(TIMEOUT)
-                .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
+                // They are followed here, so that it can be told where they lead.
+                .redirect(reqwest::redirect::Policy::none())
                 .pool_max_idle_per_host(0)
                 // CAs follow redirections to hosts whose certificates nobody would trust.
                 .tls_danger_accept_invalid_certs(true);
@@ -220,23 +234,39 @@ fn whence(answer: &reqwest::Response, authority: &str) -> String {
     if who.is_empty() { text } else { format!("{text} ({})", who.join(", ")) }
 }
 
+/// Asks, and goes where redirections lead; what was seen instead of an answer, in words.
+async fn follow(
+    client: &reqwest::Client,
+    url: &str,
+    authority: &str,
+) -> Result<reqwest::Response, String> {
+    let mut url = url.parse::<reqwest::Url>().map_err(|_| "is no URL".to_owned())?;
+    for _ in 0..=REDIRECTS {
+        let answer = client.get(url.clone()).send().await;
+        let answer = answer.map_err(|error| unsent(&error, &url, authority))?;
+        let place = answer.headers().get(reqwest::header::LOCATION);
+        let place = place.filter(|_| answer.status().is_redirection());
+        let next = place.and_then(|place| url.join(place.to_str().ok()?).ok());
+        let Some(next) = next else { return Ok(answer) };
+        url = next;
+    }
+    Err("redirects without end".to_owned())
+}
+
 /// By class, without ports and numbers that change; and whether a redirection led there.
-fn unsent(error: &reqwest::Error, authority: &str) -> String {
-    let causes = crate::kube_api::with_causes(error);
-    let refused = causes.contains("refused");
-    let elsewhere = error.url().filter(|url| !is_asked(url, authority));
-    let whither = elsewhere.map(|url| {
-        let host = url.host_str().unwrap_or_default();
-        format!("redirects to {}://{host}, which ", url.scheme())
-    });
+fn unsent(error: &reqwest::Error, url: &reqwest::Url, authority: &str) -> String {
+    let refused = crate::kube_api::with_causes(error).contains("refused");
     let what = match error {
-        e if e.is_redirect() => return "redirects without end".to_owned(),
-        e if e.is_timeout() => "did not answer in time",
+        e if e.is_timeout() => LATE,
         e if e.is_connect() && refused => "refused the connection",
         e if e.is_connect() => "cannot be reached",
         _ => "did not answer properly",
     };
-    format!("{}{what}", whither.unwrap_or_default())
+    if is_asked(url, authority) {
+        return what.to_owned();
+    }
+    let host = url.host_str().unwrap_or_default();
+    format!("redirects to {}://{host}, which {what}", url.scheme())
 }
 
 async fn body(mut answer: reqwest::Response) -> Option<Vec<u8>> {

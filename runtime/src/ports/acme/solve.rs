@@ -63,7 +63,7 @@ impl Ports {
         self.answer_for(effect, &it.answer);
         let found = match &it.answer.solver {
             Solver::Http01 { token, key, config, fall_back } => {
-                match self.look_at_path(host, token, key).await {
+                match self.look_at_paths(host, token, key).await {
                     Ok(()) => Ok(()),
                     Err(missed) => {
                         // Whoever presented it may be gone, with its address.

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the test bed says of its CA.
+#[derive(Clone)]
 pub(crate) struct Ca {
     directory: String,
     bundle: Vec<u8>,

@@ -212,7 +212,8 @@ impl Drop for Solver {
 /// slice controller would.
 async fn run_pod(ca: &Ca, world: &World, port: u16) -> Solver {
     let pod = eventually("a Pod is made", 90, async || {
-        world.list("Pod").await.into_iter().next().ok_or("there is none")
+        let pod = world.list("Pod").await.into_iter().next();
+        pod.ok_or_else(|| "there is none".to_owned())
     })
     .await;
     let solver = Solver::of(&pod, port);
@@ -264,14 +265,15 @@ fn a_pod_answers_once_nobody_saw_the_operators_own_answer_for_two_minutes() {
     let Some(ca) = ca("acme-fallback") else { return };
     scenario("acme-fallback", Scope::Namespace, async |world| {
         // The proxy is led to an address at which nobody answers.
-        let nowhere = "--acme-http01-responder-ip=10.244.0.53";
-        let image = "--acme-http01-solver-image=everleaf:e2e";
-        let _operator = operator(&ca, world, 18_195, &[nowhere, image]);
+        let mut nowhere = ca.clone();
+        nowhere.host = "192.0.2.1".to_owned();
+        let image = ["--acme-http01-solver-image=everleaf:e2e"];
+        let _operator = operator(&nowhere, world, 18_195, &image);
         ca.serve(world, &http01()).await;
         let host = format!("{}.example.test", world.namespace);
         let spec = json!({ "dnsNames": [host], "issuerRef": { "name": "pebble" } });
         world.certificate("far", spec).await;
-        let told = |challenge: &Value| text(challenge, "/status/reason").contains("answered 502");
+        let told = |challenge: &Value| text(challenge, "/status/reason").contains("answered 50");
         let challenge = challenge(world, "says what the proxy answered", told).await;
         assert!(names(world, "Pod").await.is_empty(), "not yet");
         // Two minutes and more pass.
@@ -357,8 +359,8 @@ fn name(host: &str, address: &str) -> bool {
 fn names_and_addresses_are_proved_by_a_tls_handshake_that_is_passed_through() {
     let Some(ca) = ca("acme-alpn") else { return };
     scenario("acme-alpn", Scope::Namespace, async |world| {
-        let nameservers = variable("TESTBED_DNS")
-            .map_or(String::new(), |dns| format!("--acme-http01-solver-nameservers={dns}"));
+        let dns = variable("TESTBED_DNS").unwrap_or_default();
+        let nameservers = format!("--acme-http01-solver-nameservers={dns}");
         let closed = operator(&ca, world, 18_198, &[]);
         ca.serve(world, &json!([{ "tlsALPN01": {} }])).await;
         world.certificate("bare", by_address(&ca)).await;

@@ -23,7 +23,7 @@ pub(in super::super) struct Replicas(Mutex<(Option<Instant>, Vec<IpAddr>)>);
 impl Ports {
     /// Addresses at which challenges are answered: our own, and those of the replicas that are
     /// ready. Sorted, so that whichever replica leads names them alike.
-    pub(super) async fn replicas(&self) -> Vec<IpAddr> {
+    pub(in super::super) async fn replicas(&self) -> Vec<IpAddr> {
         let options = self.acme.options();
         let mut all = options.responder_ips.clone();
         if let Some((namespace, service)) = &options.responder_service {
