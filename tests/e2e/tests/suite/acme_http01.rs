@@ -3,8 +3,8 @@
 
 use crate::acme::{Ca, assert_covers, ca, http01, names, swept};
 use everleaf_e2e::{
-    Operator, Scope, World, binary, eventually, has_condition, name_of, scenario, skip, text,
-    variable,
+    Operator, Scope, ServiceAccount, World, binary, eventually, has_condition, name_of,
+    namespace_rules, scenario, skip, text, variable,
 };
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -123,7 +123,9 @@ fn a_replica_that_does_not_lead_answers_too_and_every_replica_is_named() {
     let Some(ca) = ca("acme-replicas") else { return };
     scenario("acme-replicas", Scope::Namespace, async |world| {
         let service = format!("--acme-http01-responder-service={}/everleaf", world.namespace);
-        let flags = [ELECTING.as_slice(), &[service.as_str()]].concat();
+        // With the rights under deploy, and no others.
+        let account = ServiceAccount::within(world, "everleaf", namespace_rules()).await.flag();
+        let flags = [ELECTING.as_slice(), &[service.as_str(), account.as_str()]].concat();
         // What the endpoint slice controller keeps of the operator's Pods, where there are Pods.
         let endpoint =
             |ip: &str, ready: bool| json!({ "addresses": [ip], "conditions": { "ready": ready } });
@@ -241,7 +243,9 @@ async fn run_pod(ca: &Ca, world: &World, port: u16) -> Solver {
 fn a_pod_answers_where_the_solver_has_a_template_for_it() {
     let Some(ca) = ca("acme-pod") else { return };
     scenario("acme-pod", Scope::Namespace, async |world| {
-        let _operator = operator(&ca, world, 18_193, &["--acme-http01-solver-image=everleaf:e2e"]);
+        let account = ServiceAccount::within(world, "everleaf", namespace_rules()).await.flag();
+        let flags = ["--acme-http01-solver-image=everleaf:e2e", &account];
+        let _operator = operator(&ca, world, 18_193, &flags);
         let template = json!({ "spec": { "priorityClassName": "system-node-critical" } });
         let ingress = json!({ "ingressClassName": "traefik", "podTemplate": template });
         ca.serve(world, &json!([{ "http01": { "ingress": ingress } }])).await;
