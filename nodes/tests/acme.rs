@@ -332,6 +332,26 @@ fn a_self_check_that_sees_nothing_says_so_and_nothing_is_accepted() {
 }
 
 #[test]
+fn a_pod_may_answer_once_nobody_saw_the_operators_answer_for_two_minutes() {
+    let mut bed = ready(CA, json!({}));
+    for _ in 0..30 {
+        bed.tell("self_check", Reply::Ill(Class::Transient, "404", None));
+    }
+    bed.request("shop-1", "acme", &["a.shop.test"]);
+    let checks = |bed: &Bed| -> Vec<bool> {
+        let answers = bed.effects.iter().filter_map(|effect| match &effect.action {
+            Do::Acme(Acme::SelfCheck(it)) => Some(it.answer.solver.clone()),
+            _ => None,
+        });
+        answers.map(|it| matches!(it, Solver::Http01 { fall_back: true, .. })).collect()
+    };
+    bed.run(115);
+    assert!(!checks(&bed).is_empty() && !checks(&bed).contains(&true), "not before");
+    bed.run(120);
+    assert_eq!(checks(&bed).last(), Some(&true));
+}
+
+#[test]
 fn a_wait_may_stand_for_the_self_check() {
     let solvers = json!([{"waitInsteadOfSelfCheck": "90s", "http01": {"ingress": {}}}]);
     let mut bed = ready(CA, json!({ "solvers": solvers }));

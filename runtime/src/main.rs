@@ -28,6 +28,8 @@ enum Command {
     Graph(commands::graph::GraphArgs),
     /// Print the CustomResourceDefinitions.
     Crds,
+    /// Answer one HTTP-01 challenge, in a Pod that the operator makes.
+    Acmesolver(commands::acmesolver::SolverArgs),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Replay(args) => commands::replay::run(&args),
         Command::Why(args) => block_on(commands::why::run(&args)),
         Command::Graph(args) => commands::graph::run(&args),
+        Command::Acmesolver(args) => block_on(commands::acmesolver::run(&args)),
         Command::Crds => {
             commands::crds::run();
             Ok(())

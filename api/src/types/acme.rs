@@ -89,7 +89,12 @@ pub struct AcmeExternalAccountBinding {
     pub key_secret_ref: SecretKeySelector,
 }
 
-/// A way to meet challenges: exactly one of `http01` and `dns01`.
+/// Meets challenges by TLS handshakes (RFC 8737) that something in front of the operator passes
+/// through to it. There is nothing to set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcmeSolverTlsAlpn01 {}
+
+/// A way to meet challenges: exactly one of `http01`, `dns01` and `tlsALPN01`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AcmeSolver {
@@ -102,6 +107,9 @@ pub struct AcmeSolver {
     /// Which names it is for; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<CertificateDnsNameSelector>,
+    /// By a TLS handshake; ours, cert-manager has none.
+    #[serde(rename = "tlsALPN01", default, skip_serializing_if = "Option::is_none")]
+    pub tls_alpn01: Option<AcmeSolverTlsAlpn01>,
     /// How long to wait before the CA is called, instead of checking ourselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_instead_of_self_check: Option<GoDuration>,

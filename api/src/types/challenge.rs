@@ -17,6 +17,8 @@ closed_enum! {
         Http01 = "HTTP-01",
         /// A TXT record (RFC 8555, 8.4).
         Dns01 = "DNS-01",
+        /// A TLS handshake (RFC 8737); ours, cert-manager has none.
+        TlsAlpn01 = "TLS-ALPN-01",
     }
 }
 
@@ -33,7 +35,7 @@ pub struct ChallengeSpec {
     /// The ACME issuer.
     #[serde(default)]
     pub issuer_ref: IssuerRef,
-    /// What is to be presented: the key authorization for HTTP-01, the TXT value for DNS-01.
+    /// What is to be presented: the TXT value for DNS-01, else the key authorization.
     #[serde(default)]
     pub key: String,
     /// The solver chosen for it.

@@ -108,7 +108,11 @@ fn account_binding(found: &mut Found, binding: &AcmeExternalAccountBinding, path
 }
 
 fn acme_solver(found: &mut Found, solver: &AcmeSolver, path: &Path) {
-    let set = [("http01", solver.http01.is_some()), ("dns01", solver.dns01.is_some())];
+    let set = [
+        ("http01", solver.http01.is_some()),
+        ("dns01", solver.dns01.is_some()),
+        ("tlsALPN01", solver.tls_alpn01.is_some()),
+    ];
     one_of(found, &set, path, "solver type");
     if let Some(http01) = &solver.http01 {
         http01_solver(found, http01, &path.child("http01"));

@@ -54,7 +54,11 @@ impl Case<'_> {
         let solver = match challenge.method {
             Method::Http01 => {
                 let (token, key) = (challenge.token.clone(), challenge.key.clone());
-                Solver::Http01 { token, key, config }
+                Solver::Http01 { token, key, config, fall_back: self.falls_back() }
+            }
+            Method::TlsAlpn01 => {
+                let (token, key) = (challenge.token.clone(), challenge.key.clone());
+                Solver::TlsAlpn01 { token, key }
             }
             Method::Dns01 => Solver::Dns01 { value: challenge.key.clone(), config },
         };

@@ -70,6 +70,13 @@ impl<'a> Case<'a> {
         Some(self.challenge.presented_at?.plus_millis(wait.max(0)))
     }
 
+    /// Whether it was presented so long ago that a Pod may answer, or has been answering.
+    pub(crate) fn falls_back(&self) -> bool {
+        let after = self.program.settings.challenge.pod_after;
+        let since = self.challenge.presented_at;
+        since.is_some_and(|since| since.plus_millis(after) <= self.view.now)
+    }
+
     fn is_admitted(&self) -> bool {
         let parked_after = self.program.settings.challenge.parked_after;
         if self.is_presented()

@@ -286,6 +286,16 @@ pub enum Solver {
         key: Arc<str>,
         /// `spec.solver` as JSON.
         config: Arc<str>,
+        /// Whether a Pod answers if nobody sees the operator's own answer: it was presented long
+        /// enough ago.
+        fall_back: bool,
+    },
+    /// A handshake (RFC 8737).
+    TlsAlpn01 {
+        /// The token.
+        token: Arc<str>,
+        /// The key authorization, whose digest the certificate carries.
+        key: Arc<str>,
     },
     /// A TXT record at `_acme-challenge.<name>`.
     Dns01 {

@@ -96,6 +96,8 @@ pub enum Method {
     Http01,
     /// By a TXT record (RFC 8555, section 8.4).
     Dns01,
+    /// By a handshake (RFC 8737).
+    TlsAlpn01,
 }
 
 impl Method {
@@ -104,6 +106,7 @@ impl Method {
         match self {
             Self::Http01 => "http-01",
             Self::Dns01 => "dns-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
         }
     }
 
@@ -112,6 +115,7 @@ impl Method {
         match self {
             Self::Http01 => "HTTP-01",
             Self::Dns01 => "DNS-01",
+            Self::TlsAlpn01 => "TLS-ALPN-01",
         }
     }
 }

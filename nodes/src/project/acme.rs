@@ -54,9 +54,10 @@ fn secrets_in(value: &Value, out: &mut Vec<Arc<str>>) {
 }
 
 fn solver(solver: &AcmeSolver) -> Option<SolverFacts> {
-    let method = match (&solver.http01, &solver.dns01) {
-        (Some(_), None) => Method::Http01,
-        (None, Some(_)) => Method::Dns01,
+    let method = match (&solver.http01, &solver.dns01, &solver.tls_alpn01) {
+        (Some(_), None, None) => Method::Http01,
+        (None, Some(_), None) => Method::Dns01,
+        (None, None, Some(_)) => Method::TlsAlpn01,
         _ => return None,
     };
     let selector = solver.selector.as_ref().map(|selector| Selector {
@@ -221,6 +222,7 @@ pub fn challenge(challenge: &Challenge) -> ChallengeFacts {
         method: match spec.type_ {
             ChallengeType::Http01 => Method::Http01,
             ChallengeType::Dns01 => Method::Dns01,
+            ChallengeType::TlsAlpn01 => Method::TlsAlpn01,
         },
         url: spec.url.as_str().into(),
         authorization_url: spec.authorization_url.as_str().into(),

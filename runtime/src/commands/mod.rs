@@ -1,5 +1,6 @@
 //! The commands, beside the operator itself.
 
+pub mod acmesolver;
 pub mod crds;
 pub mod dev;
 pub mod graph;

@@ -145,7 +145,8 @@ fn elect(flags: &Flags, client: kube::Client, server: String) -> Result<LeaseHan
     }
 }
 
-async fn stopped() {
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))

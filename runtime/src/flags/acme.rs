@@ -1,8 +1,8 @@
-//! Flags about ACME: cert-manager's, and where our HTTP-01 responder is reached.
+//! Flags about ACME: cert-manager's, and where our responders are reached.
 
 use super::values::{go_bool, go_duration};
 use super::{FlagError, list};
-use crate::ports::AcmeOptions;
+use crate::ports::{AcmeOptions, SolverPods};
 use clap::{ArgAction, Args};
 use everleaf_dns::resolver::Nameserver;
 use std::collections::BTreeMap;
@@ -72,6 +72,70 @@ pub struct AcmeFlags {
           default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
           value_name = "BOOL")]
     pub acme_check_reachability: bool,
+    /// The Service of the operator's Pods, as NAMESPACE/NAME: CAs are led to every replica among
+    /// its ready endpoints; to the leader alone, if none is given.
+    #[arg(long, default_value = "", value_parser = service, value_name = "SERVICE")]
+    pub acme_http01_responder_service: String,
+    /// The port at which TLS-ALPN-01 is answered; 0 for none.
+    #[arg(long, default_value = "0", value_name = "PORT")]
+    pub acme_tls_alpn01_responder_port: u16,
+    /// How Pods for HTTP-01 are made.
+    #[command(flatten)]
+    pub pods: PodFlags,
+}
+
+/// How Pods for HTTP-01 are made, where a solver has a podTemplate, and where the operator's own
+/// answer is seen by nobody.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "ACME")]
+pub struct PodFlags {
+    /// The image of Pods for HTTP-01, which is the operator's own; without it none are made.
+    #[arg(long, default_value = "", value_name = "IMAGE")]
+    pub acme_http01_solver_image: String,
+    /// The CPU that such a Pod asks for.
+    #[arg(long, default_value = "10m", value_parser = quantity, value_name = "QUANTITY")]
+    pub acme_http01_solver_resource_request_cpu: String,
+    /// The memory that it asks for.
+    #[arg(long, default_value = "64Mi", value_parser = quantity, value_name = "QUANTITY")]
+    pub acme_http01_solver_resource_request_memory: String,
+    /// The most CPU that it gets.
+    #[arg(long, default_value = "100m", value_parser = quantity, value_name = "QUANTITY")]
+    pub acme_http01_solver_resource_limits_cpu: String,
+    /// The most memory that it gets.
+    #[arg(long, default_value = "64Mi", value_parser = quantity, value_name = "QUANTITY")]
+    pub acme_http01_solver_resource_limits_memory: String,
+    /// Whether it may not run as root.
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
+          value_name = "BOOL")]
+    pub acme_http01_solver_run_as_non_root: bool,
+    /// Its RuntimeClass; the cluster's default if none is given.
+    #[arg(long, default_value = "", value_name = "NAME")]
+    pub acme_http01_solver_runtime_class_name: String,
+}
+
+impl PodFlags {
+    fn pods(&self) -> Option<SolverPods> {
+        let image = super::present(&self.acme_http01_solver_image)?;
+        let amounts = |cpu: &String, memory: &String| {
+            let both = [("cpu", cpu), ("memory", memory)].into_iter();
+            let told = both.filter(|(_, amount)| !amount.is_empty());
+            told.map(|(resource, amount)| (resource.to_owned(), amount.clone())).collect()
+        };
+        Some(SolverPods {
+            image,
+            requests: amounts(
+                &self.acme_http01_solver_resource_request_cpu,
+                &self.acme_http01_solver_resource_request_memory,
+            ),
+            limits: amounts(
+                &self.acme_http01_solver_resource_limits_cpu,
+                &self.acme_http01_solver_resource_limits_memory,
+            ),
+            non_root: self.acme_http01_solver_run_as_non_root,
+            runtime_class: super::present(&self.acme_http01_solver_runtime_class_name),
+        })
+    }
 }
 
 /// What the flags about ACME mean for decisions.
@@ -118,6 +182,12 @@ impl AcmeFlags {
                 .map(ip)
                 .collect::<Result<_, _>>()?,
             responder_port: self.acme_http01_responder_port.get(),
+            responder_service: self
+                .acme_http01_responder_service
+                .split_once('/')
+                .map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+            tls_alpn_port: Some(self.acme_tls_alpn01_responder_port).filter(|port| *port != 0),
+            solver_pods: self.pods.pods(),
             extra_labels: labels,
             exact_path,
             http01_nameservers: servers(&self.acme_http01_solver_nameservers)?,
@@ -157,4 +227,25 @@ fn label(text: &str) -> Result<String, String> {
 fn address(text: &str) -> Result<String, String> {
     let read = text.is_empty() || text.parse::<IpAddr>().is_ok();
     if read { Ok(text.to_owned()) } else { Err("write an IP address".to_owned()) }
+}
+
+fn service(text: &str) -> Result<String, String> {
+    let parts = text.split_once('/').map(|(namespace, name)| (namespace, name.contains('/'), name));
+    let named = matches!(parts, Some((namespace, false, name)) if !namespace.is_empty() && !name.is_empty());
+    if text.is_empty() || named {
+        Ok(text.to_owned())
+    } else {
+        Err("write NAMESPACE/NAME".to_owned())
+    }
+}
+
+/// A quantity as Kubernetes writes it, roughly: the API server judges.
+fn quantity(text: &str) -> Result<String, String> {
+    let written = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    if text.is_empty() || written {
+        Ok(text.to_owned())
+    } else {
+        Err("write a quantity, as 100m".to_owned())
+    }
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 
-const SOLVER: &str = "HTTP-01 challenges need no solver pods";
 const GATEWAY: &str = "the Gateway API is not supported yet";
 const PROFILING: &str = "there is no profiling server";
 const TLS: &str = "where metrics are served over TLS, every suite has forward secrecy and an AEAD";
@@ -20,13 +19,6 @@ enum Takes {
 use Takes::{Bool, Value};
 
 const TABLE: &[(&str, Takes, &str)] = &[
-    ("acme-http01-solver-image", Value, SOLVER),
-    ("acme-http01-solver-resource-request-cpu", Value, SOLVER),
-    ("acme-http01-solver-resource-request-memory", Value, SOLVER),
-    ("acme-http01-solver-resource-limits-cpu", Value, SOLVER),
-    ("acme-http01-solver-resource-limits-memory", Value, SOLVER),
-    ("acme-http01-solver-run-as-non-root", Bool, SOLVER),
-    ("acme-http01-solver-runtime-class-name", Value, SOLVER),
     ("enable-gateway-api", Bool, GATEWAY),
     ("enable-gateway-api-listenerset", Bool, GATEWAY),
     ("gateway-api-extra-protocols", Value, GATEWAY),

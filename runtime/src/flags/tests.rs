@@ -80,26 +80,34 @@ fn a_charts_command_line_starts_and_what_does_nothing_is_named() {
     ])
     .unwrap();
     let names: Vec<_> = flags.ignored().into_iter().map(|flag| flag.name).collect();
-    let expected = ["acme-http01-solver-image", "enable-gateway-api", "logtostderr"];
+    let expected = ["enable-gateway-api", "logtostderr"];
     assert_eq!(names, expected);
-    assert!(flags.ignored()[1].to_string().contains("--enable-gateway-api has no effect: "));
+    assert!(flags.ignored()[0].to_string().contains("--enable-gateway-api has no effect: "));
     let options = flags.options().unwrap();
     assert_eq!((options.verbosity, &*options.cluster_resource_namespace), (2, "cert-manager"));
     assert_eq!(options.acme_limits.concurrent_challenges, 60);
     assert!(options.acme.recursive_only);
+    let image = options.acme.solver_pods.map(|pods| pods.image);
+    assert!(image.is_some_and(|image| image.contains("acmesolver")));
 }
 
 #[test]
 fn every_controller_flag_of_cert_manager_is_known() {
     let command = Program::command();
     let known: BTreeSet<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-    let responder = ["acme-http01-responder-ip", "acme-http01-responder-port"];
-    let own = ["record", "record-max-size", "help", responder[0], responder[1]];
+    let responder = [
+        "acme-http01-responder-ip",
+        "acme-http01-responder-port",
+        "acme-http01-responder-service",
+        "acme-tls-alpn01-responder-port",
+    ];
+    let own = ["record", "record-max-size", "help"];
     let logging = ["logging-format", "log-flush-frequency", "v", "vmodule"];
     let klog = |name: &str| name.contains('_') || matches!(name, "logtostderr" | "alsologtostderr");
     let hidden = ["internal-healthz-listen-address", "internal-healthz-leader-election-timeout"];
     let controller = known.iter().filter(|name| {
-        !own.contains(name) && !logging.contains(name) && !klog(name) && **name != "stderrthreshold"
+        let ours = own.contains(name) || responder.contains(name);
+        !ours && !logging.contains(name) && !klog(name) && **name != "stderrthreshold"
     });
     let controller: Vec<_> = controller.collect();
     assert_eq!(controller.len(), 59, "{controller:?}");
@@ -220,6 +228,28 @@ fn what_acme_is_told_is_read_as_cert_manager_writes_it() {
     assert_eq!(told.acme.extra_labels["team"], "web");
     assert_eq!((told.acme_limits.check_retry, &*told.own_namespace), (Some(S(10)), "own"));
     assert!(!told.acme.exact_path);
+}
+
+#[test]
+fn where_challenges_are_answered_and_how_pods_are_made_is_told_by_flags() {
+    let told = options(&[
+        "--acme-http01-responder-service=everleaf/everleaf-acme",
+        "--acme-tls-alpn01-responder-port=8443",
+        "--acme-http01-solver-image=everleaf:1",
+        "--acme-http01-solver-resource-limits-cpu=",
+        "--acme-http01-solver-run-as-non-root=false",
+    ])
+    .acme;
+    let service = told.responder_service.unwrap();
+    assert_eq!((&*service.0, &*service.1), ("everleaf", "everleaf-acme"));
+    assert_eq!(told.tls_alpn_port, Some(8443));
+    let pods = told.solver_pods.unwrap();
+    assert_eq!((&*pods.image, pods.non_root, pods.runtime_class), ("everleaf:1", false, None));
+    assert_eq!((&*pods.requests["cpu"], pods.limits.get("cpu")), ("10m", None));
+    usage_error(&["--acme-http01-responder-service=everleaf-acme"]);
+    usage_error(&["--acme-http01-responder-service=a/b/c"]);
+    usage_error(&["--acme-tls-alpn01-responder-port=65536"]);
+    usage_error(&["--acme-http01-solver-resource-limits-cpu=-1"]);
 }
 
 #[test]

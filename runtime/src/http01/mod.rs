@@ -1,13 +1,21 @@
-//! HTTP-01 (RFC 8555, section 8.3) without pods: every replica answers for every Challenge.
+//! HTTP-01 (RFC 8555, section 8.3) and TLS-ALPN-01 (RFC 8737) without pods: every replica answers
+//! for every Challenge.
 //!
-//! The tokens come from the Challenges that the watch shows, so a replica that does not lead
-//! answers too; whoever presents a challenge adds it at once.
+//! The answers come from the Challenges that a watch shows: the driver's where this replica leads,
+//! its own where it does not. Whoever presents a challenge adds it at once.
 
+mod alpn;
+mod handshake;
+mod listen;
 mod responder;
+mod standby;
 mod tokens;
 
+pub use alpn::{PROTOCOL, serve_proofs};
+pub use handshake::{Instead, look};
 pub use responder::serve;
-pub use tokens::{MOST_TOKENS, Tokens, path};
+pub use standby::stand_by;
+pub use tokens::{Answered, MOST_TOKENS, Tokens, path};
 
 use std::net::{IpAddr, UdpSocket};
 

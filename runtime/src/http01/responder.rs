@@ -4,6 +4,7 @@
 //! token's own path asks for under its own name.
 
 use super::Tokens;
+use super::listen::listen;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -12,16 +13,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-/// Connections at once; more wait in the system's queue.
-const MAX_CONNECTIONS: usize = 256;
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
@@ -29,47 +23,12 @@ const MAX_HEADERS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The age at which a connection is closed.
 const MAX_AGE: Duration = Duration::from_secs(120);
-/// The pause after a connection could not be accepted: others have to end first.
-const OUT_OF_BREATH: Duration = Duration::from_secs(1);
 
 const PREFIX: &str = "/.well-known/acme-challenge/";
 
 /// Answers until `stop`; connections that are open then are dropped.
 pub async fn serve(listener: TcpListener, tokens: Tokens, stop: impl Future<Output = ()>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &room) => {
-                if let Some((stream, place)) = accepted {
-                    let tokens = tokens.clone();
-                    connections.spawn(async move {
-                        // One that is too old is closed by dropping it.
-                        let _ = timeout(MAX_AGE, connection(stream, tokens)).await;
-                        drop(place);
-                    });
-                }
-            }
-        }
-    }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            tracing::warn!(%error, "cannot accept a connection for HTTP-01");
-            tokio::time::sleep(OUT_OF_BREATH).await;
-            None
-        }
-    }
+    listen(listener, stop, MAX_AGE, |stream| connection(stream, tokens.clone())).await;
 }
 
 async fn connection(stream: TcpStream, tokens: Tokens) {
@@ -106,12 +65,14 @@ fn answer(tokens: &Tokens, method: &Method, path: &str, host: &str) -> Response<
 
 #[cfg(test)]
 mod tests {
+    use super::super::tokens::tests::{answered, challenge};
     use super::*;
+    use everleaf_nodes::facts::Method as Way;
 
     #[test]
     fn only_the_tokens_own_path_under_its_own_name_is_answered() {
         let tokens = Tokens::default();
-        tokens.put(&"tok".into(), "shop.test", &"tok.key".into());
+        tokens.put(&challenge("c"), &answered(Way::Http01, "tok", "shop.test"));
         let status = |method, path, host| answer(&tokens, &method, path, host).status();
         let path = "/.well-known/acme-challenge/tok";
         assert_eq!(status(Method::GET, path, "shop.test:80"), StatusCode::OK);

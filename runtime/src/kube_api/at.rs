@@ -1,7 +1,7 @@
 //! What is asked of resources that are no kind of the world: routes, Services, tokens, and solvers
 //! behind an extension API server.
 
-use super::{ApiError, Call, JSON, Kube, MANAGER, Resource, Verb, count};
+use super::{ApiError, Call, JSON, Kube, MANAGER, Resource, Verb, count, form};
 use http::Request;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
@@ -27,6 +27,10 @@ pub const ENDPOINT_SLICES: Resource = Resource {
     kind: "EndpointSlice",
 };
 
+/// `v1` Pods.
+pub const PODS: Resource =
+    Resource { root: "/api/v1", plural: "pods", namespaced: true, api_version: "v1", kind: "Pod" };
+
 /// `gateway.networking.k8s.io/v1` HTTPRoutes.
 pub const HTTP_ROUTES: Resource = Resource {
     root: "/apis/gateway.networking.k8s.io/v1",
@@ -37,6 +41,33 @@ pub const HTTP_ROUTES: Resource = Resource {
 };
 
 impl Kube {
+    /// The objects of a namespace that a label selector selects; the first `limit` of them.
+    ///
+    /// # Errors
+    /// Any.
+    pub async fn list_at(
+        &self,
+        resource: Resource,
+        (namespace, labels): (&str, &str),
+        limit: u32,
+    ) -> Result<Vec<Value>, ApiError> {
+        let query = form(&[("limit", &limit.to_string()), ("labelSelector", labels)]);
+        let path = format!("{}?{query}", resource.collection(namespace));
+        let mut answer = self
+            .call(Call {
+                verb: Verb::List,
+                kind: resource.plural,
+                method: "GET",
+                path: &path,
+                content_type: JSON,
+                accept: JSON,
+                body: Vec::new(),
+            })
+            .await?;
+        let items = answer["items"].take();
+        Ok(if let Value::Array(items) = items { items } else { Vec::new() })
+    }
+
     /// Replaces an object; its resourceVersion has to be in it.
     ///
     /// # Errors

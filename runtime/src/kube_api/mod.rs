@@ -5,7 +5,7 @@ mod error;
 mod pace;
 mod resource;
 
-pub use at::{ENDPOINT_SLICES, HTTP_ROUTES, SERVICES};
+pub use at::{ENDPOINT_SLICES, HTTP_ROUTES, PODS, SERVICES};
 pub use error::{ApiError, Verb, with_causes};
 pub use pace::Pace;
 pub use resource::{EVENTS, Resource, resource};

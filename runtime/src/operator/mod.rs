@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch as tokio_watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-pub use watch::{Feed, Watcher, budget_label, feeds};
+pub use watch::{Deltas, Feed, Watcher, budget_label, feeds};
 
 /// What an operator is made of.
 pub struct Setup {
@@ -96,7 +96,9 @@ pub fn start_recording(
     let (events, writer) = Events::new(kube.clone());
     let acme = AcmeShared::new(setup.acme);
     let (stop, stopped) = tokio_watch::channel(None);
-    let responder = tokio::spawn(answer(acme.clone(), stopped.clone()));
+    let challenges = Follow::challenges(&kube, &setup.projector, &setup.namespace);
+    let responder =
+        tokio::spawn(answer(acme.clone(), stopped.clone(), leadership.clone(), challenges));
     let parts = (kube.clone(), setup.projector.clone(), keys.clone());
     let ports = Ports::new(parts.0, parts.1, parts.2, events, acme, setup.fence);
     let program = Everleaf::new(setup.options.clone());
@@ -119,18 +121,68 @@ pub fn start_recording(
     Ok(Running { turn, inspections, decisions, stop, driver, events, responder })
 }
 
-/// Answers HTTP-01 challenges until the end was asked for, where it is known at which address.
-async fn answer(acme: AcmeShared, mut stopped: tokio_watch::Receiver<Option<Instant>>) {
-    let Some(port) = acme.responder_port() else { return };
-    let address = ListenAddress::On { host: String::new(), port };
-    let ended = async move {
-        // An operator that is gone ends it too.
-        let _ = stopped.wait_for(Option::is_some).await;
+/// A feed of Challenges for a replica that does not lead.
+struct Follow {
+    kube: Kube,
+    projector: Projector,
+    feed: Feed,
+}
+
+impl Follow {
+    fn challenges(kube: &Kube, projector: &Projector, namespace: &str) -> Self {
+        let feed = Feed::challenges(namespace);
+        Self { kube: kube.clone(), projector: projector.clone(), feed }
+    }
+
+    fn watcher(&self, deltas: Deltas) -> Watcher {
+        Watcher::new(self.kube.clone(), self.projector.clone(), self.feed.clone(), deltas)
+    }
+}
+
+/// Answers HTTP-01 and TLS-ALPN-01 challenges until the end was asked for, leading or not.
+async fn answer(
+    acme: AcmeShared,
+    stopped: tokio_watch::Receiver<Option<Instant>>,
+    leadership: tokio_watch::Receiver<Leadership>,
+    challenges: Follow,
+) {
+    let ports = acme.responder_ports();
+    if ports == (None, None) {
+        return;
+    }
+    let ended = || {
+        let mut stopped = stopped.clone();
+        async move {
+            // An operator that is gone ends it too.
+            let _ = stopped.wait_for(Option::is_some).await;
+        }
     };
+    let files = async {
+        if let Some(listener) = open(ports.0, "HTTP-01").await {
+            http01::serve(listener, acme.tokens().clone(), ended()).await;
+        }
+    };
+    let proofs = async {
+        if let Some(listener) = open(ports.1, "TLS-ALPN-01").await {
+            http01::serve_proofs(listener, acme.tokens().clone(), ended()).await;
+        }
+    };
+    let watcher = |deltas| challenges.watcher(deltas);
+    let following = http01::stand_by(acme.tokens().clone(), leadership, watcher);
+    tokio::select! {
+        ((), ()) = async { tokio::join!(files, proofs) } => {}
+        () = async { tokio::join!(following, ended()); } => {}
+    }
+}
+
+async fn open(port: Option<u16>, what: &str) -> Option<tokio::net::TcpListener> {
+    let address = ListenAddress::On { host: String::new(), port: port? };
     match crate::serve::bind(&address).await {
-        Ok(Some(listener)) => http01::serve(listener, acme.tokens().clone(), ended).await,
-        Ok(None) => {}
-        Err(error) => tracing::error!(%error, "HTTP-01 challenges cannot be answered"),
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "{what} challenges cannot be answered");
+            None
+        }
     }
 }
 

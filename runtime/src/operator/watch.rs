@@ -34,6 +34,14 @@ pub struct Feed {
     pub selection: Selection,
 }
 
+impl Feed {
+    /// All Challenges; of one namespace if one is given.
+    pub fn challenges(namespace: &str) -> Self {
+        let selection = Selection { namespace: namespace.to_owned(), ..Selection::default() };
+        Self { number: feed::CHALLENGES, kind: Kind::Challenge, selection }
+    }
+}
+
 /// The selector of the ConfigMaps that hold what is left of the limits of ACME CAs.
 pub fn budget_label() -> String {
     format!("{}=acme-budget", budget::LABEL)
@@ -61,7 +69,7 @@ pub fn feeds(namespace: &str, own: &str) -> Vec<Feed> {
         secrets(feed::OTHER_SECRETS, format!("{label}!=true"), true),
         plain(feed::INGRESSES, Kind::Ingress),
         plain(feed::ORDERS, Kind::Order),
-        plain(feed::CHALLENGES, Kind::Challenge),
+        Feed::challenges(namespace),
         Feed {
             number: feed::BUDGETS,
             kind: Kind::ConfigMap,

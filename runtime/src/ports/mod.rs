@@ -13,7 +13,7 @@ mod sign;
 
 use crate::edge::{Projector, feed_of, meta_of, version};
 use crate::kube_api::{ApiError, Kube};
-pub use acme::{AcmeOptions, AcmeShared};
+pub use acme::{AcmeOptions, AcmeShared, SolverPods};
 use cache::Cache;
 pub use events::{EventWriter, Events};
 use everleaf_engine::{Delta, EffectId, FailureClass, ObjectKey, Outcome, Timestamp, Written};

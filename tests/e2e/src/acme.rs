@@ -67,6 +67,11 @@ impl Ca {
         self.operator_with(world, flags, &[])
     }
 
+    /// The same at that port, which a scenario asks at itself.
+    pub fn operator_at(&self, world: &World, port: u16, flags: &[&str]) -> Operator {
+        self.start(world, port, flags, &[])
+    }
+
     /// The same with variables in its environment.
     pub fn operator_with(
         &self,
@@ -74,9 +79,19 @@ impl Ca {
         flags: &[&str],
         environment: &[(&str, &str)],
     ) -> Operator {
+        self.start(world, free_port(&self.host), flags, environment)
+    }
+
+    fn start(
+        &self,
+        world: &World,
+        port: u16,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Operator {
         let mut all = vec![
             format!("--acme-http01-responder-ip={}", self.host),
-            format!("--acme-http01-responder-port={}", free_port(&self.host)),
+            format!("--acme-http01-responder-port={port}"),
         ];
         let told = |flag: &&str| flag.starts_with("--dns01-recursive-nameservers=");
         if let Some(dns) = variable("TESTBED_DNS").filter(|_| !flags.iter().any(told)) {

@@ -19,6 +19,7 @@ const KINDS: [(&str, &str, &str, &str, bool); 21] = [
     ("acme.cert-manager.io", "v1", "Challenge", "challenges", true),
     ("", "v1", "Secret", "secrets", true),
     ("", "v1", "Service", "services", true),
+    ("", "v1", "Pod", "pods", true),
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true),
     ("", "v1", "ConfigMap", "configmaps", true),
     ("", "v1", "Event", "events", true),

@@ -48,7 +48,7 @@ fn chosen(solvers: &[SolverFacts], name: &str, labels: &[(&str, &str)]) -> Optio
 
 #[test]
 fn the_best_match_wins_and_ties_go_to_the_first() {
-    use Method::{Dns01, Http01};
+    use Method::{Dns01, Http01, TlsAlpn01};
     let none: Parts<'_> = (&[], &[], &[]);
     let zone = |zone: &'static [&'static str]| solver(Dns01, Some((&[], &[], zone)));
     let named = |name: &'static [&'static str]| solver(Http01, Some((&[], name, &[])));
@@ -56,6 +56,7 @@ fn the_best_match_wins_and_ties_go_to_the_first() {
     type Row = (&'static str, Vec<SolverFacts>, &'static str, Option<usize>);
     let table: Vec<Row> = vec![
         ("the first default", vec![solver(Http01, None), solver(Dns01, None)], "a.test", Some(0)),
+        ("a handshake", vec![solver(TlsAlpn01, None), solver(Http01, None)], "a.test", Some(0)),
         (
             "an empty selector before a default",
             vec![solver(Http01, None), solver(Dns01, Some(none))],

@@ -30,7 +30,7 @@ impl Ports {
         let answer = key.key_authorization(&token);
         let mut spec: Value = serde_json::from_str(&it.spec).unwrap_or_default();
         spec["key"] = match it.method {
-            Method::Http01 => json!(answer.as_str()),
+            Method::Http01 | Method::TlsAlpn01 => json!(answer.as_str()),
             Method::Dns01 => json!(answer.dns_value()),
         };
         let object = json!({

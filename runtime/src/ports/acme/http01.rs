@@ -1,5 +1,12 @@
 //! Routes to our responder: a Service without selector, its EndpointSlices, and an Ingress or an
-//! HTTPRoute, in the Challenge's namespace, all owned by the Challenge.
+//! HTTPRoute, in the Challenge's namespace, all owned by the Challenge. By choice, and where that
+//! is seen by nobody, to a Pod ([`pod`]).
+
+mod pod;
+mod replicas;
+
+pub use pod::SolverPods;
+pub(super) use replicas::Replicas;
 
 use super::super::{Ports, owner_reference};
 use super::controller_uid;
@@ -251,35 +258,41 @@ impl Ports {
         }
     }
 
-    /// Leads requests for the token to this process.
+    /// Leads requests for the token to this process and its replicas, or to a Pod.
     pub(super) async fn route(
         &self,
         effect: &Effect,
         at: (&str, &str),
-        text: &str,
+        (key, text): (&str, &str),
     ) -> Result<(), Halt> {
         let (way, config) = (self.way(effect, at), config(text)?);
-        let options = self.acme.options();
-        if options.responder_ips.is_empty() {
+        if self.by_pod(&config) {
+            return self.route_to_pod(&way, key, &config).await.map(drop);
+        }
+        let (options, replicas) = (self.acme.options(), self.replicas().await);
+        if replicas.is_empty() {
             let detail = "it is not known at which address this process answers HTTP-01 \
                           challenges; set --acme-http01-responder-ip";
             return Err(Fault::new(Class::User, detail).into());
         }
-        let ingress = config.ingress.as_ref();
-        let gateway = config.gateway_http_route.as_ref();
-        let kind = ingress.and_then(|one| one.service_type.as_deref());
-        let kind = kind.or_else(|| gateway.and_then(|one| one.service_type.as_deref()));
         let port = options.responder_port;
-        self.ensure(effect, SERVICES, &way.service(kind, port)).await?;
-        for slice in way.slices(&options.responder_ips, port) {
+        self.ensure(effect, SERVICES, &way.service(service_type(&config), port)).await?;
+        for slice in way.slices(&replicas, port) {
             self.ensure(effect, ENDPOINT_SLICES, &slice).await?;
         }
-        match (ingress, gateway) {
+        self.lead(&way, &config).await
+    }
+
+    /// Makes the Ingress or the HTTPRoute to a way's Service.
+    async fn lead(&self, way: &Way<'_>, config: &AcmeSolverHttp01) -> Result<(), Halt> {
+        match (&config.ingress, &config.gateway_http_route) {
             (Some(ingress), _) => match named(ingress) {
-                Some(name) => self.edit(&way, name, false).await,
-                None => self.ensure(effect, INGRESSES, &way.ingress(ingress)).await,
+                Some(name) => self.edit(way, name, false).await,
+                None => self.ensure(way.effect, INGRESSES, &way.ingress(ingress)).await,
             },
-            (None, Some(gateway)) => self.ensure(effect, HTTP_ROUTES, &way.route(gateway)).await,
+            (None, Some(gateway)) => {
+                self.ensure(way.effect, HTTP_ROUTES, &way.route(gateway)).await
+            }
             (None, None) => {
                 Err(Fault::new(Class::User, "the HTTP-01 solver names neither ingress nor gateway")
                     .into())
@@ -287,17 +300,36 @@ impl Ports {
         }
     }
 
-    /// Leads requests here if they are led elsewhere.
+    /// Takes back what [`lead`](Self::lead) made.
+    async fn unlead(&self, way: &Way<'_>, config: &AcmeSolverHttp01) -> Result<(), Halt> {
+        match (&config.ingress, &config.gateway_http_route) {
+            (Some(ingress), _) => match named(ingress) {
+                Some(name) => self.edit(way, name, true).await,
+                None => self.remove(way.effect, INGRESSES, &way.name).await,
+            },
+            (None, Some(_)) => self.remove(way.effect, HTTP_ROUTES, &way.name).await,
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Leads requests here if they are led elsewhere; to a Pod if nobody saw the answer so far.
+    /// What is wrong with that Pod, if something is.
     pub(super) async fn move_route(
         &self,
         effect: &Effect,
         at: (&str, &str),
-        text: &str,
-    ) -> Result<(), Halt> {
-        let (way, options) = (self.way(effect, at), self.acme.options());
-        let namespace = &*effect.subject.namespace;
+        (key, text, fall_back): (&str, &str, bool),
+    ) -> Result<Option<String>, Halt> {
+        let (way, config) = (self.way(effect, at), config(text)?);
+        if self.by_pod(&config) {
+            return self.route_to_pod(&way, key, &config).await;
+        }
+        if fall_back && self.acme.options().solver_pods.is_some() {
+            return self.route_to_pod(&way, key, &config).await;
+        }
+        let (namespace, port) = (&*effect.subject.namespace, self.acme.options().responder_port);
         let mut missing = false;
-        for slice in way.slices(&options.responder_ips, options.responder_port) {
+        for slice in way.slices(&self.replicas().await, port) {
             let name = slice["metadata"]["name"].as_str().unwrap_or_default();
             let mut found = match self.kube.get_at(ENDPOINT_SLICES, (namespace, name)).await {
                 Ok(found) => found,
@@ -315,7 +347,11 @@ impl Ports {
                 written.map_err(|error| self.unsolved(&error))?;
             }
         }
-        if missing { self.route(effect, at, text).await } else { Ok(()) }
+        if missing {
+            self.route(effect, at, (key, text)).await?;
+        }
+        let why = "no Pod answers instead, for --acme-http01-solver-image is not set";
+        Ok(fall_back.then(|| why.to_owned()))
     }
 
     /// Removes what [`route`](Self::route) made, the road before the house.
@@ -323,18 +359,14 @@ impl Ports {
         &self,
         effect: &Effect,
         at: (&str, &str),
-        text: &str,
+        (text, fall_back): (&str, bool),
     ) -> Result<(), Halt> {
         let (way, config) = (self.way(effect, at), config(text)?);
-        match (&config.ingress, &config.gateway_http_route) {
-            (Some(ingress), _) => match named(ingress) {
-                Some(name) => self.edit(&way, name, true).await?,
-                None => self.remove(effect, INGRESSES, &way.name).await?,
-            },
-            (None, Some(_)) => self.remove(effect, HTTP_ROUTES, &way.name).await?,
-            (None, None) => {}
+        if self.acme.options().solver_pods.is_some() && (fall_back || self.by_pod(&config)) {
+            self.remove_pod(&way, &config).await?;
         }
-        for slice in way.slices(&self.acme.options().responder_ips, PORT) {
+        self.unlead(&way, &config).await?;
+        for slice in way.slices(&self.replicas().await, PORT) {
             let name = slice["metadata"]["name"].as_str().unwrap_or_default();
             self.remove(effect, ENDPOINT_SLICES, name).await?;
         }
@@ -401,6 +433,12 @@ impl Ports {
         let written = self.kube.replace_at(INGRESSES, at, &found).await;
         written.map(|_| ()).map_err(|error| self.unsolved(&error))
     }
+}
+
+fn service_type(config: &AcmeSolverHttp01) -> Option<&str> {
+    let of_ingress = config.ingress.as_ref().and_then(|one| one.service_type.as_deref());
+    let gateway = config.gateway_http_route.as_ref();
+    of_ingress.or_else(|| gateway.and_then(|one| one.service_type.as_deref()))
 }
 
 fn named(ingress: &Http01Ingress) -> Option<&str> {

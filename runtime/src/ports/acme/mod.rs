@@ -22,6 +22,7 @@ mod solve;
 #[cfg(test)]
 mod tests;
 
+pub use http01::SolverPods;
 pub use options::AcmeOptions;
 
 use super::{Done, Ports, Report, Undone, undone};
@@ -62,6 +63,7 @@ struct Shared {
     /// What providers of DNS have not spread yet.
     syncs: Syncs,
     checker: OnceLock<Result<reqwest::Client, String>>,
+    replicas: http01::Replicas,
 }
 
 impl AcmeShared {
@@ -75,10 +77,12 @@ impl AcmeShared {
         &self.0.tokens
     }
 
-    /// The port of the responder; `None` if nobody would know where it is.
-    pub fn responder_port(&self) -> Option<u16> {
+    /// The ports of the responders, for HTTP-01 and for TLS-ALPN-01; `None` where nobody would
+    /// know at which address, or nothing is answered.
+    pub fn responder_ports(&self) -> (Option<u16>, Option<u16>) {
         let options = self.options();
-        (!options.responder_ips.is_empty()).then_some(options.responder_port)
+        let known = !options.responder_ips.is_empty() || options.responder_service.is_some();
+        (known.then_some(options.responder_port), options.tls_alpn_port)
     }
 
     fn options(&self) -> &AcmeOptions {

@@ -1,5 +1,6 @@
 //! What the ACME ports were told by flags.
 
+use super::http01::SolverPods;
 use everleaf_dns::resolver::Nameserver;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,6 +13,13 @@ pub struct AcmeOptions {
     pub responder_ips: Vec<IpAddr>,
     /// The port of the responder.
     pub responder_port: u16,
+    /// Namespace and name of the Service whose ready endpoints are the replicas, if one is named
+    /// (`--acme-http01-responder-service`).
+    pub responder_service: Option<(String, String)>,
+    /// The port at which TLS-ALPN-01 is answered, if it is (`--acme-tls-alpn01-responder-port`).
+    pub tls_alpn_port: Option<u16>,
+    /// How solver Pods are made, if they are (`--acme-http01-solver-image`).
+    pub solver_pods: Option<SolverPods>,
     /// Labels for routes and Services of HTTP-01 besides those of cert-manager, which they cannot
     /// replace (`--acme-http01-solver-extra-labels`).
     pub extra_labels: BTreeMap<String, String>,
@@ -38,6 +46,9 @@ impl Default for AcmeOptions {
         Self {
             responder_ips: Vec::new(),
             responder_port: 8089,
+            responder_service: None,
+            tls_alpn_port: None,
+            solver_pods: None,
             extra_labels: BTreeMap::new(),
             exact_path: true,
             http01_nameservers: Vec::new(),

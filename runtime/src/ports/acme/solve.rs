@@ -1,21 +1,29 @@
 //! What is presented for challenges: shown, looked for, removed.
 
 use super::super::{Done, Ports, undone};
+use super::check::Missed;
 use super::fault::{Fault, Halt};
 use super::{Told, clock};
+use crate::http01::Answered;
 use everleaf_api::names::everleaf as ours;
 use everleaf_api::types::acme::AcmeSolver;
 use everleaf_engine::{FailureClass, Outcome};
 use everleaf_nodes::Effect;
 use everleaf_nodes::acme::notes;
 use everleaf_nodes::effect::{Answer, CleanUp, Event, Present, SelfCheck, Solver};
-use everleaf_nodes::facts::Class;
+use everleaf_nodes::facts::{Class, Method};
 use serde_json::json;
 
 /// A failure of a solver is tried again whatever its class: nobody tells when a zone, a credential
 /// or a route was mended.
 fn again(fault: Fault) -> Fault {
     Fault { again: true, ..fault }
+}
+
+/// What was seen instead of the answer, and what is wrong beside it.
+fn told(missed: Missed, note: Option<String>) -> Halt {
+    let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+    Fault::new(Class::Transient, missed.detail + &note).into()
 }
 
 /// The solver of a challenge, as its Challenge carries it.
@@ -29,11 +37,12 @@ pub(super) fn solver(config: &str) -> Result<AcmeSolver, Halt> {
 impl Ports {
     pub(super) async fn present(&self, effect: &Effect, it: &Present) -> Told {
         let Answer { solver, dns_name, .. } = &it.answer;
+        self.answer_for(effect, &it.answer);
         let presented = match solver {
-            Solver::Http01 { token, key, config } => {
-                self.acme.tokens().put(token, dns_name, key);
-                self.route(effect, (dns_name, token), config).await
+            Solver::Http01 { token, key, config, .. } => {
+                self.route(effect, (dns_name, token), (key, config)).await
             }
+            Solver::TlsAlpn01 { .. } => self.has_handshakes(),
             Solver::Dns01 { value, config } => {
                 self.write_record(effect, &it.answer, value, config).await
             }
@@ -50,19 +59,26 @@ impl Ports {
     }
 
     pub(super) async fn self_check(&self, effect: &Effect, it: &SelfCheck) -> Told {
+        let host = &it.answer.dns_name;
+        self.answer_for(effect, &it.answer);
         let found = match &it.answer.solver {
-            Solver::Http01 { token, key, config } => {
-                let host = &it.answer.dns_name;
-                self.acme.tokens().put(token, host, key);
-                let found = self.look_at_path(host, token, key).await;
-                if found.is_err() {
-                    // Whoever presented it may be gone, with its address.
-                    self.move_route(effect, (host, token), config).await?;
+            Solver::Http01 { token, key, config, fall_back } => {
+                match self.look_at_paths(host, token, key).await {
+                    Ok(()) => Ok(()),
+                    Err(missed) => {
+                        // Whoever presented it may be gone, with its address.
+                        let (at, by) = ((&**host, &**token), *fall_back && missed.has_address);
+                        let note = self.move_route(effect, at, (key, config, by)).await?;
+                        Err(told(missed, note))
+                    }
                 }
-                found
             }
             Solver::Dns01 { value, config } => {
                 self.look_at_record(effect, &it.answer, value, config).await
+            }
+            Solver::TlsAlpn01 { key, .. } => {
+                let seen = self.look_at_handshake(host, key).await;
+                seen.map_err(|missed| told(missed, None))
             }
         };
         if let Err(Halt::Fault(fault)) = found {
@@ -75,6 +91,28 @@ impl Ports {
         let text = notes::seen_text(at, &effect.base.uid);
         let noted = self.annotate(effect, ours::ACME_SEEN, &text).await?;
         Ok(self.saw_subject(effect, &noted))
+    }
+
+    /// Answers for the Challenge, before anybody is led here.
+    fn answer_for(&self, effect: &Effect, answer: &Answer) {
+        let (method, token, key) = match &answer.solver {
+            Solver::Http01 { token, key, .. } => (Method::Http01, token, key),
+            Solver::TlsAlpn01 { token, key } => (Method::TlsAlpn01, token, key),
+            Solver::Dns01 { .. } => return,
+        };
+        let (host, token, key) = (answer.dns_name.clone(), token.clone(), key.clone());
+        self.acme.tokens().put(&effect.subject, &Answered { method, host, token, key });
+    }
+
+    /// Whether handshakes are answered: nothing is made for them, for what passes TLS through to
+    /// the operator was set up by its users.
+    fn has_handshakes(&self) -> Result<(), Halt> {
+        if self.acme.options().tls_alpn_port.is_some() {
+            return Ok(());
+        }
+        let detail = "this operator answers no TLS-ALPN-01 challenges; set \
+                      --acme-tls-alpn01-responder-port";
+        Err(Fault::new(Class::User, detail).into())
     }
 
     /// Removes exactly what was presented, then our finalizer.
@@ -107,9 +145,14 @@ impl Ports {
 
     async fn withdraw(&self, effect: &Effect, answer: &Answer) -> Result<(), Halt> {
         match &answer.solver {
-            Solver::Http01 { token, config, .. } => {
-                self.unroute(effect, (&answer.dns_name, token), config).await?;
-                self.acme.tokens().remove(token, &answer.dns_name);
+            Solver::Http01 { token, config, fall_back, .. } => {
+                let at = (&*answer.dns_name, &**token);
+                self.unroute(effect, at, (config, *fall_back)).await?;
+                self.acme.tokens().remove(&effect.subject);
+                Ok(())
+            }
+            Solver::TlsAlpn01 { .. } => {
+                self.acme.tokens().remove(&effect.subject);
                 Ok(())
             }
             Solver::Dns01 { value, config } => {
@@ -146,6 +189,7 @@ fn left_behind(answer: &Answer) -> String {
     let name = &answer.dns_name;
     match &answer.solver {
         Solver::Http01 { .. } => format!("the route to the HTTP-01 challenge of {name}"),
+        Solver::TlsAlpn01 { .. } => format!("the answer to the TLS-ALPN-01 challenge of {name}"),
         Solver::Dns01 { .. } => format!("the TXT record of _acme-challenge.{name}"),
     }
 }

@@ -12,6 +12,7 @@ mod acme_choices;
 mod acme_crash;
 mod acme_dns;
 mod acme_faults;
+mod acme_http01;
 mod acme_route53;
 mod acme_webhook;
 mod ageing;
