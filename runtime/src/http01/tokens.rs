@@ -78,11 +78,10 @@ impl Tokens {
 
     fn follow(&self, challenge: &ChallengeFacts) {
         let ChallengeFacts { token, dns_name, key, .. } = challenge;
-        // Presented is everything between its turn and its clean-up.
-        let open = challenge.guarded && (challenge.presented || challenge.processing);
-        if open && !challenge.state.is_final() {
+        // It may be presented before its status says so.
+        if challenge.guarded && !challenge.state.is_final() {
             self.put(token, dns_name, key);
-        } else if challenge.state.is_final() || !challenge.guarded {
+        } else {
             self.remove(token, dns_name);
         }
     }

@@ -1,12 +1,13 @@
-//! Routes to our responder: a Service without selector, its EndpointSlices, and an Ingress or an
-//! HTTPRoute, in the Challenge's namespace, all owned by the Challenge.
+//! Routes to our responder: an Ingress or an HTTPRoute in the Challenge's namespace, owned by the
+//! Challenge, that leads to the namespace's gate.
 
 use super::super::{Ports, owner_reference};
 use super::controller_uid;
 use super::fault::{Fault, Halt};
+use super::gate::{Gate, PORT};
 use super::solve::solver;
 use crate::http01::path;
-use crate::kube_api::{ENDPOINT_SLICES, HTTP_ROUTES, Resource, SERVICES, resource};
+use crate::kube_api::{HTTP_ROUTES, Resource, resource};
 use everleaf_api::names;
 use everleaf_api::types::http01::{
     AcmeSolverHttp01, Http01GatewayHttpRoute, Http01Ingress, TemplateMeta,
@@ -18,20 +19,20 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The port of the Services.
-const PORT: u16 = 80;
+/// What the names of objects begin with, as with cert-manager.
+pub(super) const PREFIX: &str = "cm-acme-http-solver-";
 const INGRESSES: Resource = resource(Kind::Ingress);
 
 const ALLOW_FROM: &str = "nginx.ingress.kubernetes.io/whitelist-source-range";
 const INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
 /// What a route is for.
 struct Way<'a> {
     effect: &'a Effect,
-    /// The name of every object that is made.
+    /// The name of the Ingress or HTTPRoute that is made.
     name: String,
+    /// The Service that it leads to.
+    service: String,
     /// The name or address that is proved.
     host: &'a str,
     token: &'a str,
@@ -54,52 +55,11 @@ impl Way<'_> {
         self.host.parse::<IpAddr>().is_err().then_some(self.host)
     }
 
-    fn service(&self, kind: Option<&str>, target: u16) -> Value {
-        let mut metadata = self.metadata(&self.name);
-        metadata["annotations"] = json!({ "auth.istio.io/8089": "NONE" });
-        json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {
-                "type": kind.filter(|kind| !kind.is_empty()).unwrap_or("NodePort"),
-                "ports": [{
-                    "name": "http", "port": PORT, "targetPort": target, "protocol": "TCP",
-                }],
-            },
-        })
-    }
-
-    /// Slices of the addresses, one for each family.
-    fn slices(&self, ips: &[IpAddr], port: u16) -> Vec<Value> {
-        let families: [(&str, &str, fn(&IpAddr) -> bool); 2] =
-            [("IPv4", "v4", IpAddr::is_ipv4), ("IPv6", "v6", IpAddr::is_ipv6)];
-        let slice = |(family, suffix, of): (&str, &str, fn(&IpAddr) -> bool)| {
-            let ips: Vec<String> =
-                ips.iter().filter(|ip| of(ip)).map(ToString::to_string).collect();
-            let mut metadata = self.metadata(&format!("{}-{suffix}", self.name));
-            metadata["labels"][SERVICE_NAME] = json!(self.name);
-            metadata["labels"][MANAGED_BY] = json!("everleaf");
-            let endpoint = |ip: &String| json!({ "addresses": [ip], "conditions": { "ready": true, "serving": true } });
-            (!ips.is_empty()).then(|| {
-                json!({
-                    "apiVersion": "discovery.k8s.io/v1",
-                    "kind": "EndpointSlice",
-                    "metadata": metadata,
-                    "addressType": family,
-                    "endpoints": ips.iter().map(endpoint).collect::<Vec<_>>(),
-                    "ports": [{ "name": "http", "port": port, "protocol": "TCP" }],
-                })
-            })
-        };
-        families.into_iter().filter_map(slice).collect()
-    }
-
     fn ingress_path(&self) -> Value {
         json!({
             "path": path(self.token),
             "pathType": if self.exact { "Exact" } else { "ImplementationSpecific" },
-            "backend": { "service": { "name": self.name, "port": { "number": PORT } } },
+            "backend": { "service": { "name": self.service, "port": { "number": PORT } } },
         })
     }
 
@@ -146,7 +106,7 @@ impl Way<'_> {
             "rules": [{
                 "matches": [{ "path": { "type": "Exact", "value": path(self.token) } }],
                 "backendRefs": [{
-                    "group": "", "kind": "Service", "name": self.name, "port": PORT, "weight": 1,
+                    "group": "", "kind": "Service", "name": self.service, "port": PORT, "weight": 1,
                 }],
             }],
         });
@@ -183,7 +143,10 @@ impl Way<'_> {
     fn leave(&self, ingress: &mut Value) -> bool {
         let is_ours = |one: &Value| {
             one["path"] == json!(path(self.token))
-                && one.pointer("/backend/service/name") == Some(&json!(self.name))
+                && one
+                    .pointer("/backend/service/name")
+                    .and_then(Value::as_str)
+                    .is_some_and(|name| name.starts_with(PREFIX))
         };
         let mut changed = false;
         let rules = array(&mut ingress["spec"]["rules"]);
@@ -223,11 +186,17 @@ fn adler32(text: &str) -> u32 {
     b << 16 | a
 }
 
-fn labels(host: &str, token: &str, extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The labels of everything that is made for HTTP-01.
+pub(super) fn labels_of_solvers(extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut labels = extra.clone();
+    labels.insert(names::HTTP01_SOLVER.to_owned(), "true".to_owned());
+    labels
+}
+
+fn labels(host: &str, token: &str, extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = labels_of_solvers(extra);
     labels.insert(names::HTTP_DOMAIN.to_owned(), adler32(host).to_string());
     labels.insert(names::HTTP_TOKEN.to_owned(), adler32(token).to_string());
-    labels.insert(names::HTTP01_SOLVER.to_owned(), "true".to_owned());
     labels
 }
 
@@ -236,19 +205,34 @@ fn config(text: &str) -> Result<AcmeSolverHttp01, Halt> {
     solver(text)?.http01.ok_or_else(missing)
 }
 
+/// The gate that a solver's routes lead to.
+fn gate_of(config: &AcmeSolverHttp01, effect: &Effect, extra: &BTreeMap<String, String>) -> Gate {
+    let ingress = config.ingress.as_ref().and_then(|one| one.service_type.as_deref());
+    let gateway = config.gateway_http_route.as_ref().and_then(|one| one.service_type.as_deref());
+    Gate::new(&effect.subject.namespace, ingress.or(gateway), extra)
+}
+
 impl Ports {
-    fn way<'a>(&self, effect: &'a Effect, (host, token): (&'a str, &'a str)) -> Way<'a> {
+    fn way<'a>(
+        &self,
+        effect: &'a Effect,
+        (host, token): (&'a str, &'a str),
+        config: &AcmeSolverHttp01,
+    ) -> (Way<'a>, Gate) {
         let options = self.acme.options();
         // One name for each life of the Challenge: what another left behind is not taken for ours.
         let digest = digest_of(&(&effect.subject.name, &effect.base.uid));
-        Way {
+        let gate = gate_of(config, effect, &options.extra_labels);
+        let way = Way {
             effect,
-            name: format!("cm-acme-http-solver-{digest}"),
+            name: format!("{PREFIX}{digest}"),
+            service: gate.name.clone(),
             host,
             token,
             labels: labels(host, token, &options.extra_labels),
             exact: options.exact_path,
-        }
+        };
+        (way, gate)
     }
 
     /// Leads requests for the token to this process.
@@ -258,23 +242,15 @@ impl Ports {
         at: (&str, &str),
         text: &str,
     ) -> Result<(), Halt> {
-        let (way, config) = (self.way(effect, at), config(text)?);
-        let options = self.acme.options();
-        if options.responder_ips.is_empty() {
+        let config = config(text)?;
+        let (way, gate) = self.way(effect, at, &config);
+        if self.acme.options().responder_ips.is_empty() {
             let detail = "it is not known at which address this process answers HTTP-01 \
                           challenges; set --acme-http01-responder-ip";
             return Err(Fault::new(Class::User, detail).into());
         }
-        let ingress = config.ingress.as_ref();
-        let gateway = config.gateway_http_route.as_ref();
-        let kind = ingress.and_then(|one| one.service_type.as_deref());
-        let kind = kind.or_else(|| gateway.and_then(|one| one.service_type.as_deref()));
-        let port = options.responder_port;
-        self.ensure(effect, SERVICES, &way.service(kind, port)).await?;
-        for slice in way.slices(&options.responder_ips, port) {
-            self.ensure(effect, ENDPOINT_SLICES, &slice).await?;
-        }
-        match (ingress, gateway) {
+        self.open_gate(effect, &gate).await?;
+        match (&config.ingress, &config.gateway_http_route) {
             (Some(ingress), _) => match named(ingress) {
                 Some(name) => self.edit(&way, name, false).await,
                 None => self.ensure(effect, INGRESSES, &way.ingress(ingress)).await,
@@ -287,35 +263,20 @@ impl Ports {
         }
     }
 
-    /// Leads requests here if they are led elsewhere.
+    /// Leads requests here if they are led elsewhere, or nowhere. Whether that changed something.
     pub(super) async fn move_route(
         &self,
         effect: &Effect,
         at: (&str, &str),
         text: &str,
-    ) -> Result<(), Halt> {
-        let (way, options) = (self.way(effect, at), self.acme.options());
-        let namespace = &*effect.subject.namespace;
-        let mut missing = false;
-        for slice in way.slices(&options.responder_ips, options.responder_port) {
-            let name = slice["metadata"]["name"].as_str().unwrap_or_default();
-            let mut found = match self.kube.get_at(ENDPOINT_SLICES, (namespace, name)).await {
-                Ok(found) => found,
-                Err(error) if error.is_absent() => {
-                    missing = true;
-                    continue;
-                }
-                Err(error) => return Err(self.unsolved(&error)),
-            };
-            if addresses(&found) != addresses(&slice) || found["ports"] != slice["ports"] {
-                found["endpoints"] = slice["endpoints"].clone();
-                found["ports"] = slice["ports"].clone();
-                let written =
-                    self.kube.replace_at(ENDPOINT_SLICES, (namespace, name), &found).await;
-                written.map_err(|error| self.unsolved(&error))?;
-            }
+    ) -> Result<bool, Halt> {
+        let config = config(text)?;
+        let (_, gate) = self.way(effect, at, &config);
+        let mended = self.mend_gate(effect, &gate).await?;
+        if mended {
+            self.route(effect, at, text).await?;
         }
-        if missing { self.route(effect, at, text).await } else { Ok(()) }
+        Ok(mended)
     }
 
     /// Removes what [`route`](Self::route) made, the road before the house.
@@ -325,7 +286,8 @@ impl Ports {
         at: (&str, &str),
         text: &str,
     ) -> Result<(), Halt> {
-        let (way, config) = (self.way(effect, at), config(text)?);
+        let config = config(text)?;
+        let (way, gate) = self.way(effect, at, &config);
         match (&config.ingress, &config.gateway_http_route) {
             (Some(ingress), _) => match named(ingress) {
                 Some(name) => self.edit(&way, name, true).await?,
@@ -334,11 +296,7 @@ impl Ports {
             (None, Some(_)) => self.remove(effect, HTTP_ROUTES, &way.name).await?,
             (None, None) => {}
         }
-        for slice in way.slices(&self.acme.options().responder_ips, PORT) {
-            let name = slice["metadata"]["name"].as_str().unwrap_or_default();
-            self.remove(effect, ENDPOINT_SLICES, name).await?;
-        }
-        self.remove(effect, SERVICES, &way.name).await
+        self.close_gate(effect, &gate).await
     }
 
     /// Creates an object; one of that name that the Challenge owns is it.
@@ -346,7 +304,10 @@ impl Ports {
         let namespace = &effect.subject.namespace;
         let manager = super::super::events::MANAGER;
         match self.kube.create_at(of, namespace, object, manager).await {
-            Ok(_) => return Ok(()),
+            Ok(made) => {
+                self.acme.made_route(&effect.base.uid, &crate::edge::meta_of(&made).uid);
+                return Ok(());
+            }
             Err(error) if error.is_taken() => {}
             Err(error) => return Err(self.unsolved(&error)),
         }
@@ -363,15 +324,17 @@ impl Ports {
     /// Deletes the object of that name, if the Challenge owns it.
     async fn remove(&self, effect: &Effect, of: Resource, name: &str) -> Result<(), Halt> {
         let at = (&*effect.subject.namespace, name);
-        let found = match self.kube.get_at(of, at).await {
-            Ok(found) => found,
-            Err(error) if error.is_absent() => return Ok(()),
-            Err(error) => return Err(self.unsolved(&error)),
+        let uid = match self.acme.route_made(&effect.base.uid) {
+            Some(uid) => uid,
+            None => match self.kube.get_at(of, at).await {
+                Ok(found) if controller_uid(&found).as_deref() == Some(&*effect.base.uid) => {
+                    crate::edge::meta_of(&found).uid
+                }
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_absent() => return Ok(()),
+                Err(error) => return Err(self.unsolved(&error)),
+            },
         };
-        if controller_uid(&found).as_deref() != Some(&*effect.base.uid) {
-            return Ok(());
-        }
-        let uid = crate::edge::meta_of(&found).uid;
         match self.kube.delete_at(of, at, &uid).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_absent() => Ok(()),
@@ -405,12 +368,6 @@ impl Ports {
 
 fn named(ingress: &Http01Ingress) -> Option<&str> {
     ingress.name.as_deref().filter(|name| !name.is_empty())
-}
-
-/// The addresses of a slice's endpoints.
-fn addresses(slice: &Value) -> Vec<&str> {
-    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-    endpoints.filter_map(|endpoint| endpoint["addresses"][0].as_str()).collect()
 }
 
 fn drop_empty(map: &mut Map<String, Value>, field: &str) {

@@ -2,14 +2,15 @@
 
 use super::super::{Done, Ports, undone};
 use super::fault::{Fault, Halt};
+use super::patience::Patience;
 use super::{Told, clock};
 use everleaf_api::names::everleaf as ours;
 use everleaf_api::types::acme::AcmeSolver;
-use everleaf_engine::{FailureClass, Outcome};
+use everleaf_engine::{FailureClass, Outcome, Timestamp};
 use everleaf_nodes::Effect;
 use everleaf_nodes::acme::notes;
 use everleaf_nodes::effect::{Answer, CleanUp, Event, Present, SelfCheck, Solver};
-use everleaf_nodes::facts::Class;
+use everleaf_nodes::facts::{Class, Method};
 use serde_json::json;
 
 /// A failure of a solver is tried again whatever its class: nobody tells when a zone, a credential
@@ -39,45 +40,71 @@ impl Ports {
             }
         };
         match presented {
-            Ok(()) => {
-                let status =
-                    json!({ "presented": true, "presentedAt": clock(), "processing": true });
-                Ok(self.write_status(effect, status).await?)
+            Ok(()) => {}
+            Err(Halt::Fault(fault)) => return Err(again(*fault).into()),
+            Err(undone) => return Err(undone),
+        }
+        let mut status = json!({ "presented": true, "presentedAt": clock(), "processing": true });
+        let found = if it.check { Some(self.look_out(&it.answer).await) } else { None };
+        match found {
+            Some(Ok(())) => return self.note_seen(effect, super::super::now()).await,
+            Some(Err(Halt::Fault(fault))) => {
+                status["reason"] = waiting(&it.answer, &fault.detail).into();
             }
-            Err(Halt::Fault(fault)) => Err(again(*fault).into()),
-            Err(undone) => Err(undone),
+            Some(Err(Halt::Undone(_))) | None => {}
+        }
+        Ok(self.write_status(effect, status).await?)
+    }
+
+    /// Looks from outside for what was presented, for a while.
+    async fn look_out(&self, answer: &Answer) -> Result<(), Halt> {
+        let mut patience = Patience::with_a_solver();
+        loop {
+            let found = match &answer.solver {
+                Solver::Http01 { token, key, .. } => {
+                    self.look_at_path(&answer.dns_name, token, key).await
+                }
+                Solver::Dns01 { value, config } => {
+                    self.look_at_record(&answer.dns_name, value, config).await
+                }
+            };
+            if !matches!(found, Err(Halt::Fault(_))) || !patience.rest(None).await {
+                return found;
+            }
         }
     }
 
-    pub(super) async fn self_check(&self, effect: &Effect, it: &SelfCheck) -> Told {
-        let found = match &it.answer.solver {
-            Solver::Http01 { token, key, config } => {
-                let host = &it.answer.dns_name;
-                self.acme.tokens().put(token, host, key);
-                let found = self.look_at_path(host, token, key).await;
-                if found.is_err() {
-                    // Whoever presented it may be gone, with its address.
-                    self.move_route(effect, (host, token), config).await?;
-                }
-                found
-            }
-            Solver::Dns01 { value, config } => {
-                self.look_at_record(&it.answer.dns_name, value, config).await
-            }
-        };
-        if let Err(Halt::Fault(fault)) = found {
-            // To look again costs nothing, and only that tells.
-            return Err(Fault { class: Class::Transient, ..*fault }.into());
-        }
-        found?;
-        let at = super::super::now().max(it.presented_at);
+    /// Writes down when it was seen.
+    async fn note_seen(&self, effect: &Effect, at: Timestamp) -> Told {
         let text = notes::seen_text(at, &effect.base.uid);
         let noted = self.annotate(effect, ours::ACME_SEEN, &text).await?;
         Ok(self.saw_subject(effect, &noted))
     }
 
+    pub(super) async fn self_check(&self, effect: &Effect, it: &SelfCheck) -> Told {
+        if let Solver::Http01 { token, key, .. } = &it.answer.solver {
+            self.acme.tokens().put(token, &it.answer.dns_name, key);
+        }
+        let mut found = self.look_out(&it.answer).await;
+        if let (Solver::Http01 { token, config, .. }, Err(_)) = (&it.answer.solver, &found) {
+            // Whoever presented it may be gone, with its address.
+            if self.move_route(effect, (&it.answer.dns_name, token), config).await? {
+                found = self.look_out(&it.answer).await;
+            }
+        }
+        if let Err(Halt::Fault(fault)) = found {
+            // To look again costs nothing, and only that tells.
+            return Err(Fault { class: Class::Transient, ..*fault }.into());
+        }
+        found?;
+        self.note_seen(effect, super::super::now().max(it.presented_at)).await
+    }
+
     /// Removes exactly what was presented, then our finalizer.
     pub(super) async fn clean_up(&self, effect: &Effect, it: &CleanUp) -> Done {
+        if it.answer.is_none() {
+            self.leave_gates(effect).await;
+        }
         if let Some(answer) = &it.answer
             && let Err(halt) = self.withdraw(effect, answer).await
         {
@@ -95,13 +122,10 @@ impl Ports {
             let text = format!("{what} may be left behind, for it cannot be removed: {message}");
             self.say(effect, &Event::warning("CleanUpError", text));
         }
-        let (object, mut finalizers) = match self.finalizers(effect).await {
-            Ok(found) => found,
-            Err(undone) => return Err(undone),
-        };
+        let (rv, mut finalizers) = self.finalizers(effect).await?;
         let ours = [everleaf_api::names::FINALIZER, everleaf_api::names::LEGACY_FINALIZER];
         finalizers.retain(|name| !ours.contains(&name.as_str()));
-        self.put_finalizers(effect, &object, &finalizers).await
+        self.put_finalizers(effect, rv, &finalizers).await
     }
 
     async fn withdraw(&self, effect: &Effect, answer: &Answer) -> Result<(), Halt> {
@@ -127,6 +151,15 @@ impl Ports {
             _ => undone(error, &[]).into(),
         }
     }
+}
+
+/// What a Challenge says that is not seen yet; as decisions have it.
+fn waiting(answer: &Answer, detail: &str) -> String {
+    let method = match &answer.solver {
+        Solver::Http01 { .. } => Method::Http01,
+        Solver::Dns01 { .. } => Method::Dns01,
+    };
+    format!("Waiting for {} challenge propagation: {detail}", method.text())
 }
 
 fn failed(message: String) -> super::super::Undone {
