@@ -24,6 +24,11 @@ impl Patience {
         Self::new(Duration::from_secs(3), Duration::from_millis(150), Duration::from_millis(600))
     }
 
+    /// For one look only.
+    pub fn spent() -> Self {
+        Self::new(Duration::ZERO, Duration::from_secs(1), Duration::from_secs(1))
+    }
+
     fn new(limit: Duration, pause: Duration, longest: Duration) -> Self {
         Self { end: Instant::now() + limit, pause, longest }
     }
@@ -57,5 +62,6 @@ mod tests {
         assert!(begun.elapsed() <= Duration::from_secs(10));
         assert!(looks >= 4);
         assert!(!Patience::with_a_ca().rest(Some(RetryAfter::Seconds(60))).await);
+        assert!(!Patience::spent().rest(None).await);
     }
 }

@@ -13,6 +13,9 @@ use everleaf_nodes::effect::{Answer, CleanUp, Event, Present, SelfCheck, Solver}
 use everleaf_nodes::facts::{Class, Method};
 use serde_json::json;
 
+/// So many self-checks look for a while; those that follow look once.
+const FRESH: i64 = 2;
+
 /// A failure of a solver is tried again whatever its class: nobody tells when a zone, a credential
 /// or a route was mended.
 fn again(fault: Fault) -> Fault {
@@ -45,7 +48,11 @@ impl Ports {
             Err(undone) => return Err(undone),
         }
         let mut status = json!({ "presented": true, "presentedAt": clock(), "processing": true });
-        let found = if it.check { Some(self.look_out(&it.answer).await) } else { None };
+        let found = if it.check {
+            Some(self.look_out(&it.answer, Patience::with_a_solver()).await)
+        } else {
+            None
+        };
         match found {
             Some(Ok(())) => return self.note_seen(effect, super::super::now()).await,
             Some(Err(Halt::Fault(fault))) => {
@@ -57,8 +64,7 @@ impl Ports {
     }
 
     /// Looks from outside for what was presented, for a while.
-    async fn look_out(&self, answer: &Answer) -> Result<(), Halt> {
-        let mut patience = Patience::with_a_solver();
+    async fn look_out(&self, answer: &Answer, mut patience: Patience) -> Result<(), Halt> {
         loop {
             let found = match &answer.solver {
                 Solver::Http01 { token, key, .. } => {
@@ -85,11 +91,14 @@ impl Ports {
         if let Solver::Http01 { token, key, .. } = &it.answer.solver {
             self.acme.tokens().put(token, &it.answer.dns_name, key);
         }
-        let mut found = self.look_out(&it.answer).await;
+        // What was not there a few times is not worth standing there for.
+        let fresh = it.trial.number <= FRESH;
+        let patience = || if fresh { Patience::with_a_solver() } else { Patience::spent() };
+        let mut found = self.look_out(&it.answer, patience()).await;
         if let (Solver::Http01 { token, config, .. }, Err(_)) = (&it.answer.solver, &found) {
             // Whoever presented it may be gone, with its address.
             if self.move_route(effect, (&it.answer.dns_name, token), config).await? {
-                found = self.look_out(&it.answer).await;
+                found = self.look_out(&it.answer, patience()).await;
             }
         }
         if let Err(Halt::Fault(fault)) = found {
