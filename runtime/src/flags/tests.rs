@@ -200,7 +200,7 @@ fn what_acme_is_told_is_read_as_cert_manager_writes_it() {
     assert_eq!(options(&[]).acme, AcmeOptions::default());
     let defaults = options(&[]).acme_limits;
     assert_eq!((defaults.issuer_ambient, defaults.cluster_issuer_ambient), (false, true));
-    assert_eq!((defaults.concurrent_challenges, defaults.check_retry), (1000, None));
+    assert_eq!((defaults.concurrent_challenges, defaults.check_retry), (60, None));
     let told = options(&[
         "--dns01-recursive-nameservers=1.1.1.1:53,https://dns.example.test/query",
         "--dns01-recursive-nameservers=",
