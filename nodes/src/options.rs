@@ -140,7 +140,7 @@ impl Default for Options {
             renewal_info: true,
             runs: Switches::default(),
             operator_namespace: "cert-manager".into(),
-            max_concurrent_challenges: 1000,
+            max_concurrent_challenges: 60,
             max_concurrent_challenges_per_issuer: 250,
             issuer_ambient_credentials: false,
             cluster_issuer_ambient_credentials: true,

@@ -58,8 +58,8 @@ const OWNER: u8 = 1;
 const SECRET_NAME: u8 = 2;
 /// Orders by their set of names, over all namespaces.
 const NAME_SET: u8 = 3;
-/// Challenges by the seat that they wait for, over all namespaces.
-const SEAT: u8 = 4;
+/// Challenges by the table at which they wait for a seat, over all namespaces.
+const TABLE: u8 = 4;
 /// Challenges by what they present, over all namespaces.
 const ANSWER: u8 = 5;
 
@@ -206,9 +206,9 @@ pub(crate) fn of_names(set: Digest) -> Tag<Kind> {
     everywhere(Kind::Order, NAME_SET, set.to_string().into())
 }
 
-/// The tag of the Challenges that wait for one seat.
-pub(crate) fn of_seat(seat: u64) -> Tag<Kind> {
-    everywhere(Kind::Challenge, SEAT, seat.to_string().into())
+/// The tag of the Challenges at one table.
+pub(crate) fn of_table(number: u32) -> Tag<Kind> {
+    everywhere(Kind::Challenge, TABLE, number.to_string().into())
 }
 
 /// The tag of the Challenges that present the same.
@@ -276,7 +276,7 @@ impl Program for Everleaf {
                 &order.controller
             }
             Facts::Challenge(facts) => {
-                out.push(of_seat(challenge::turn::seat(&self.options, key, facts)));
+                out.push(of_table(challenge::turn::table(&self.options, key).0));
                 out.push(of_answer(challenge::answer_of(facts)));
                 &facts.controller
             }

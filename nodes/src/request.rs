@@ -302,7 +302,9 @@ impl<'a> Case<'a> {
 
     /// Until when a young request is not worth a status write.
     pub(crate) fn quiet_until(&self) -> Option<Timestamp> {
-        let quiet_for = self.program.settings.request.quiet_for;
+        let settings = &self.program.settings.request;
+        let works = self.orders.iter().any(|order| !order.is_in_trouble());
+        let quiet_for = if works { settings.order_quiet_for } else { settings.quiet_for };
         Some(self.request.created.plus_millis(quiet_for))
     }
 
@@ -407,10 +409,8 @@ impl<'a> Case<'a> {
             },
             State::Ordering => {
                 let Some(order) = self.new_order() else { return Vec::new() };
-                let message =
-                    format!("Created Order resource {}/{}", self.view.key.namespace, order.name);
                 let action = Do::Acme(Acme::CreateOrder(Box::new(order)));
-                one(Step::CreateOrder, (action, vec![Event::normal("OrderCreated", message)]))
+                one(Step::CreateOrder, (action, Vec::new()))
             }
             State::Taking => {
                 let Some(take) = self.take() else { return Vec::new() };

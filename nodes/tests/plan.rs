@@ -78,7 +78,7 @@ fn orders_move_along_the_plan() {
     let machine = machine("order");
     let worlds = Worlds {
         machine: &machine,
-        chain: &["claimed", "placed", "listed", "solved", "authorized", "finalized", "issued"],
+        chain: &["claimed", "placed", "listed", "solved"],
         free: &[
             "deleting",
             "settled",

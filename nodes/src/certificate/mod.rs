@@ -178,9 +178,16 @@ impl<'a> Case<'a> {
     /// answer comes from ourselves and at once, a Secret for it would be two writes for nothing.
     pub(crate) fn keeps_key_in_memory(&self) -> bool {
         let signer = self.issuer.map(|issuer| &issuer.signer);
-        self.program.options.approve
-            && self.program.options.runs.answers(signer)
+        self.answers_ourselves()
             && matches!(signer, Some(Signer::Ca { .. } | Signer::SelfSigned { .. }))
+    }
+
+    /// Whether the request is approved and answered here, so that it is very likely soon over.
+    pub(crate) fn answers_ourselves(&self) -> bool {
+        let signer = self.issuer.map(|issuer| &issuer.signer);
+        let signs =
+            matches!(signer, Some(Signer::Ca { .. } | Signer::SelfSigned { .. } | Signer::Acme(_)));
+        signs && self.program.options.approve && self.program.options.runs.answers(signer)
     }
 
     /// Whether the issuer is missing, but the Certificate is so young that it may be on its way:

@@ -241,7 +241,7 @@ impl Case<'_> {
     fn is_quiet(&self) -> bool {
         let pending = self.next_request().and_then(|request| request.ready().cloned());
         let held_up = pending.is_some_and(|ready| *ready.reason == *"Pending");
-        (self.keeps_key_in_memory() || self.issuer_may_come())
+        (self.answers_ourselves() || self.issuer_may_come())
             && !held_up
             && self.trouble().is_none()
             && !self.failed()

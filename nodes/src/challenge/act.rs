@@ -77,7 +77,8 @@ impl Case<'_> {
 
     fn present(&self) -> Acme {
         let (answer, trial) = (self.answer(), self.trial(Step::Present));
-        Acme::Present(Box::new(Present { answer, trial }))
+        let check = self.challenge.wait_ms.is_none();
+        Acme::Present(Box::new(Present { answer, check, trial }))
     }
 
     fn self_check(&self) -> Option<Acme> {
@@ -112,8 +113,7 @@ impl Case<'_> {
     fn clean_up(&self) -> Acme {
         let challenge = self.challenge;
         // A Present that is lost or that failed may have left something behind too.
-        let began = challenge.presented
-            || challenge.processing
+        let began = challenge.at_work()
             || challenge.attempt.as_ref().is_some_and(|a| *a.step == *Step::Present.name())
             || !challenge.state.is_final();
         let answer = (began && !self.is_shared()).then(|| self.answer());

@@ -7,7 +7,7 @@ use crate::acme::account::Served;
 use crate::acme::trial::{Pace, rests_until};
 use crate::facts::{AcmeState, Attempt, ChallengeFacts, Class};
 use crate::plan::challenge as plan;
-use crate::program::{Everleaf, Sight, of_answer, of_seat};
+use crate::program::{Everleaf, Sight, of_answer, of_table};
 use crate::status::Patch;
 use everleaf_engine::{Digest, Look, Timestamp, digest_of};
 use plan::{State, Step};
@@ -52,7 +52,8 @@ impl<'a> Case<'a> {
     }
 
     fn is_presented(&self) -> bool {
-        self.challenge.presented && self.challenge.guarded
+        let shown = self.challenge.presented || self.challenge.seen.is_some();
+        shown && self.challenge.guarded
     }
 
     /// Whether what was presented was seen, or needs not be. What was seen before it was presented
@@ -79,16 +80,14 @@ impl<'a> Case<'a> {
 
     fn is_admitted(&self) -> bool {
         let parked_after = self.program.settings.challenge.parked_after;
-        if self.is_presented()
-            || self.challenge.processing
-            || turn::is_parked(self.challenge, parked_after)
-        {
+        if self.challenge.at_work() || turn::is_parked(self.challenge, parked_after) {
             return true;
         }
-        let seat = turn::seat(&self.program.options, self.view.key, self.challenge);
-        let at_seat = self.view.tagged(of_seat(seat)).into_iter();
-        let at_seat = at_seat.filter_map(|(key, o)| Some((key, o.facts.challenge()?)));
-        turn::has_turn(self.view.key, at_seat, parked_after)
+        let options = &self.program.options;
+        let at_table = self.view.tagged(of_table(turn::table(options, self.view.key).0));
+        let at_table = at_table.into_iter();
+        let at_table = at_table.filter_map(|(key, o)| Some((key, o.facts.challenge()?)));
+        turn::has_turn(options, self.view.key, at_table, parked_after)
     }
 
     /// The step that the Challenge is at: what its state would do.
@@ -133,8 +132,8 @@ impl<'a> Case<'a> {
             // HTTP-01 routes lie in the namespace, records in the zone.
             let near = other.method == crate::facts::Method::Dns01
                 || key.namespace == self.view.key.namespace;
-            let open = !other.deleting() && !other.state.is_final();
-            near && open && other.guarded && (other.presented || other.processing)
+            // One that was not presented yet may be about to be: whoever is last takes it away.
+            near && other.guarded && !other.deleting() && !other.state.is_final()
         })
     }
 

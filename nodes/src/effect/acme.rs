@@ -224,7 +224,7 @@ pub struct Verdict {
     pub class: Class,
 }
 
-/// A look at an order.
+/// A look at an order of which a challenge was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowOrder {
@@ -242,7 +242,8 @@ pub struct FollowOrder {
     pub trial: Trial,
 }
 
-/// An order to be finalized.
+/// An order to be brought to its end: looked at, finalized if it is ready, looked at for a few
+/// seconds as often as the CA allows, and its chain stored. What takes longer is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalizeOrder {
@@ -306,12 +307,16 @@ pub enum Solver {
     },
 }
 
-/// A challenge to be presented.
+/// A challenge to be presented. If a check is wanted, it is looked for from outside for a few
+/// seconds: what was seen is written as seen (`everleaf.dev/acme-seen`), which tells of the
+/// presentation too; else the status says that it was presented.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Present {
     /// What.
     pub answer: Answer,
+    /// Whether it is looked for; no if a wait stands for that.
+    pub check: bool,
     /// How it is counted.
     pub trial: Trial,
 }
@@ -328,7 +333,8 @@ pub struct SelfCheck {
     pub trial: Trial,
 }
 
-/// A challenge that the CA is told to validate, or whose authorization is looked at.
+/// A challenge that the CA is told to validate, or whose authorization is looked at, for a few
+/// seconds as often as the CA allows. What takes longer is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Validate {

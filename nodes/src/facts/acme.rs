@@ -400,6 +400,11 @@ pub struct ChallengeFacts {
 }
 
 impl ChallengeFacts {
+    /// Whether its turn has come: something was presented, or is about to be.
+    pub fn at_work(&self) -> bool {
+        self.presented || self.processing || self.seen.is_some()
+    }
+
     /// Whether it is being deleted.
     pub fn deleting(&self) -> bool {
         self.deleted.is_some()

@@ -23,10 +23,7 @@ impl Case<'_> {
         match state {
             State::Sweeping => self.children.iter().map(|child| self.delete(child)).collect(),
             State::Reporting => self.write_status().into_iter().collect(),
-            State::Downloading => acme(Step::Download, self.follow(Step::Download)),
-            State::Processing | State::Confirming | State::Judging => {
-                acme(Step::Refresh, self.follow(Step::Refresh))
-            }
+            State::Judging => acme(Step::Refresh, self.follow(Step::Refresh)),
             State::Finalizing => acme(Step::Finalize, self.finalize()),
             State::Authorizing => self.create_challenges(),
             State::Listing => acme(Step::Fetch, self.fetch()),
@@ -180,17 +177,14 @@ impl Case<'_> {
             "issuerRef": self.issuer_json(),
         });
         let name: Arc<str> = naming::challenge(&self.view.key.name, &spec).into();
-        let domain = &one.identifier;
-        let message = format!("Created Challenge resource {name:?} for domain {domain:?}");
         let action = Do::Acme(Acme::CreateChallenge(Box::new(NewChallenge {
             account: served.account(self.program),
-            name: name.clone(),
+            name,
             spec: spec.to_string().into(),
             method,
             token: choice.offer.token.clone(),
         })));
-        let events = vec![Event::normal("Created", message)];
-        Some(self.start(Step::CreateChallenge, &one.url, (action, events)))
+        Some(self.start(Step::CreateChallenge, &one.url, (action, Vec::new())))
     }
 
     fn issuer_json(&self) -> Value {

@@ -81,6 +81,7 @@ impl<'a> Case<'a> {
         claim.is_some_and(|claim| account.is_some_and(|account| *account == claim.account))
     }
 
+    /// Whether the CA said so of the order.
     fn is_authorized(&self) -> bool {
         !self.order.url.is_empty()
             && matches!(
@@ -156,13 +157,9 @@ impl<'a> Case<'a> {
 
     /// The step that the order is at: what its state would do.
     fn step(&self) -> Step {
-        if self.order.state == AcmeState::Valid {
-            Step::Download
-        } else if self.order.state == AcmeState::Processing {
-            Step::Refresh
-        } else if self.is_authorized() {
+        if self.is_solved() {
             Step::Finalize
-        } else if self.is_solved() || self.is_lost() {
+        } else if self.is_lost() {
             Step::Refresh
         } else if self.is_listed() {
             Step::CreateChallenge
@@ -325,18 +322,6 @@ impl plan::Facts for Case<'_> {
 
     fn solved(&self) -> bool {
         self.is_solved()
-    }
-
-    fn authorized(&self) -> bool {
-        self.is_authorized()
-    }
-
-    fn finalized(&self) -> bool {
-        self.is_authorized() && self.order.state != AcmeState::Ready
-    }
-
-    fn issued(&self) -> bool {
-        self.is_authorized() && self.order.state == AcmeState::Valid
     }
 
     fn budget_free_at(&self) -> Option<Timestamp> {

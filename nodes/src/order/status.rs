@@ -86,7 +86,6 @@ impl Case<'_> {
             "new_order" => "Failed to create Order",
             "fetch" => "Failed to fetch authorization",
             "finalize" => "Failed to finalize Order",
-            "download" => "Failed to retrieve signed certificate",
             _ => "Failed to retrieve Order resource",
         };
         let until = attempt.not_before.filter(|_| attempt.class == Class::RateLimited);

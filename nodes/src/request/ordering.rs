@@ -20,6 +20,14 @@ pub(super) struct OrderSight<'a> {
     pub facts: &'a OrderFacts,
 }
 
+impl OrderSight<'_> {
+    /// Whether its last request failed, or it waits with a reason; both are worth telling at once.
+    pub fn is_in_trouble(&self) -> bool {
+        let attempt = self.facts.attempt.as_ref();
+        !self.facts.reason.is_empty() || attempt.is_some_and(|one| one.class != Class::Wait)
+    }
+}
+
 /// The Orders that the request controls and that are not being deleted.
 pub(super) fn orders_of<'a>(view: &Sight<'a>) -> Vec<OrderSight<'a>> {
     let tag = children(Kind::Order, &view.key.namespace, &view.object.uid);

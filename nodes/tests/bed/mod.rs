@@ -426,6 +426,11 @@ impl Bed {
         told.unwrap_or(Reply::Well)
     }
 
+    /// Whether nothing is told for a step, so that all is well.
+    fn nothing_told(&self, step: &'static str) -> bool {
+        self.replies.get(step).is_none_or(VecDeque::is_empty)
+    }
+
     pub fn tell(&mut self, step: &'static str, reply: Reply) {
         self.replies.entry(step).or_default().push_back(reply);
     }

@@ -280,7 +280,7 @@ impl Bed {
             Acme::Finalize(it) => {
                 if let Reply::State(state) = reply {
                     let wait = Reply::Ill(everleaf_nodes::facts::Class::Wait, "", Some(3));
-                    let trial = Trial { step: "refresh".into(), ..it.trial.clone() };
+                    let trial = it.trial.clone();
                     let patch = json!({ "status": { "state": state } }).to_string();
                     self.patch_status(subject, &patch);
                     self.attempt(subject, &trial, &wait, None);
@@ -291,6 +291,11 @@ impl Bed {
             Acme::Guard => self.change(subject, |value| {
                 value["metadata"]["finalizers"] = json!(["acme.cert-manager.io/finalizer"]);
             }),
+            // What is answered to a self-check is answered to the one that goes with it.
+            Acme::Present(it) if it.check && self.nothing_told("self_check") => {
+                let text = notes::seen_text(self.timestamp(), &self.uid(subject));
+                self.annotate(subject, ours::ACME_SEEN, &text);
+            }
             Acme::Present(_) => {
                 let now = time(self.seconds());
                 let status = json!({"presented": true, "presentedAt": now, "processing": true});

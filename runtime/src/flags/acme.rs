@@ -14,8 +14,8 @@ use std::time::Duration;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "ACME")]
 pub struct AcmeFlags {
-    /// Challenges that are worked on at once; cert-manager's default is 60.
-    #[arg(long, default_value = "1000", value_name = "COUNT")]
+    /// Challenges that are worked on at once.
+    #[arg(long, default_value = "60", value_name = "COUNT")]
     pub max_concurrent_challenges: NonZeroU32,
     /// Whether DNS-01 solvers of ClusterIssuers may use the credentials of the operator's
     /// surroundings.
@@ -43,7 +43,7 @@ pub struct AcmeFlags {
           default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set,
           value_name = "BOOL")]
     pub dns01_recursive_nameservers_only: bool,
-    /// The pause between two looks at a challenge; from 2s up to 1m, as they go on, if none is
+    /// The pause between two looks at a challenge; from 1s up to 1m, as they go on, if none is
     /// given.
     #[arg(long, value_parser = go_duration, value_name = "DURATION")]
     pub dns01_check_retry_period: Option<Duration>,

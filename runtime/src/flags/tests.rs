@@ -208,7 +208,7 @@ fn what_acme_is_told_is_read_as_cert_manager_writes_it() {
     assert_eq!(options(&[]).acme, AcmeOptions::default());
     let defaults = options(&[]).acme_limits;
     assert_eq!((defaults.issuer_ambient, defaults.cluster_issuer_ambient), (false, true));
-    assert_eq!((defaults.concurrent_challenges, defaults.check_retry), (1000, None));
+    assert_eq!((defaults.concurrent_challenges, defaults.check_retry), (60, None));
     assert!(defaults.renewal_info);
     assert!(!options(&["--acme-renewal-info=false"]).acme_limits.renewal_info);
     let told = options(&[

@@ -21,10 +21,15 @@ struct Entry {
     key: Arc<PrivateKey>,
 }
 
+/// So many keys are kept of those that are in Secrets.
+const WRITTEN_KEPT: usize = 1024;
+
 #[derive(Default)]
 struct Store {
     by_owner: BTreeMap<Uid, Entry>,
     version: u64,
+    /// Keys that this process wrote to Secrets, so that they need not be read again; by owner.
+    written: BTreeMap<Uid, Arc<PrivateKey>>,
 }
 
 /// The keys in memory. A feed of the world shows their fingerprints; the keys stay here.
@@ -48,9 +53,22 @@ impl KeyStore {
         store.by_owner.get(owner).map(|entry| entry.key.clone())
     }
 
+    fn wrote(&self, owner: &Uid, key: Arc<PrivateKey>) {
+        let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while store.written.len() >= WRITTEN_KEPT {
+            store.written.pop_first();
+        }
+        store.written.insert(owner.clone(), key);
+    }
+
+    fn written(&self, owner: &Uid) -> Option<Arc<PrivateKey>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).written.get(owner).cloned()
+    }
+
     /// Forgets the key of a Certificate.
     pub fn forget(&self, owner: &Uid) -> Option<Delta<Kind, Facts>> {
         let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        store.written.remove(owner);
         let entry = store.by_owner.remove(owner)?;
         let (key, uid) = (object_key(&entry.namespace, owner), uid_of(owner, &entry));
         Some(Delta::Deleted { feed: feed::KEYS, key, uid })
@@ -125,7 +143,13 @@ impl Ports {
                 let seen = self.keys.put(namespace, uid, Arc::new(key));
                 Ok(Report::done(vec![seen], Vec::new()))
             }
-            KeyPlace::Secret(name) => self.create_key_secret(effect, name, &key).await,
+            KeyPlace::Secret(name) => {
+                let done = self.create_key_secret(effect, name, &key).await;
+                if done.is_ok() {
+                    self.keys.wrote(&effect.base.uid, Arc::new(key));
+                }
+                done
+            }
         }
     }
 
@@ -145,6 +169,22 @@ impl Ports {
             let message = format!("Secret {name:?}: tls.key cannot be read: {error}");
             rejected("InvalidKey", message)
         })
+    }
+
+    /// The private key of that fingerprint, if it is at hand; else whatever is in that place.
+    pub(super) async fn key_like(
+        &self,
+        effect: &Effect,
+        place: &KeyPlace,
+        fingerprint: &str,
+    ) -> Result<Arc<PrivateKey>, super::Undone> {
+        let owner = &effect.base.uid;
+        if let (KeyPlace::Secret(_), Some(key)) = (place, self.keys.written(owner))
+            && fits(&key, fingerprint)
+        {
+            return Ok(key);
+        }
+        self.key_at(&effect.subject.namespace, owner, place).await
     }
 
     /// The private key of an effect's subject, wherever it is.

@@ -18,7 +18,7 @@ impl Ports {
         if let Some(secret) = &new.missing {
             self.check_missing(namespace, secret).await?;
         }
-        let key = self.key_at(namespace, &effect.base.uid, &new.key).await?;
+        let key = self.key_like(effect, &new.key, &new.fingerprint).await?;
         if !super::keys::fits(&key, &new.fingerprint) {
             let owner = ObjectKey::new(Kind::Key, namespace.clone(), effect.base.uid.clone());
             return Err(Report::stale(vec![owner]));

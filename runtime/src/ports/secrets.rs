@@ -22,7 +22,7 @@ impl Ports {
         let Some(chain) = decode(&request.certificate) else {
             return Err(Report::stale(vec![request_key(namespace, store)]));
         };
-        let key = self.key_at(namespace, &effect.base.uid, &store.key).await?;
+        let key = self.key_like(effect, &store.key, &store.fingerprint).await?;
         self.check_pair(namespace, store, &chain, &key)?;
         let pem = encoded_key(&key, store.wish.pkcs8)?;
         let mut data = Map::new();

@@ -186,6 +186,12 @@ pub fn attempt(object: &Value) -> Option<Value> {
     serde_json::from_str(note).ok()
 }
 
+/// The names of every object of a kind.
+pub async fn names(world: &World, kind: &str) -> Vec<String> {
+    let all = world.list(kind).await;
+    all.iter().map(|object| name_of(object).to_owned()).collect()
+}
+
 /// Nothing that was made for challenges is left.
 pub async fn swept(world: &World) {
     eventually("no Challenge, route, Service or slice is left", 60, async || {

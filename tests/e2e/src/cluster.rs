@@ -10,7 +10,7 @@ use serde_json::Value;
 pub const TEST_MANAGER: &str = "everleaf-e2e";
 
 /// Every kind that the suite handles: group, version, kind, plural, and whether it is namespaced.
-const KINDS: [(&str, &str, &str, &str, bool); 21] = [
+const KINDS: [(&str, &str, &str, &str, bool); 22] = [
     ("cert-manager.io", "v1", "Certificate", "certificates", true),
     ("cert-manager.io", "v1", "CertificateRequest", "certificaterequests", true),
     ("cert-manager.io", "v1", "Issuer", "issuers", true),

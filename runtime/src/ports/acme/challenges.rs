@@ -4,18 +4,17 @@ use super::super::{Done, Ports, Report, Undone, owner_reference, undone};
 use super::Told;
 use super::fault::{Fault, Halt};
 use super::orders::malformed;
+use super::patience::Patience;
 use crate::edge::{meta_of, version};
 use everleaf_acme::{
-    AcmeError, Answer, Authorization, AuthorizationStatus, Class as CaClass, RetryAfter, Token,
+    AcmeError, Answer, Authorization, AuthorizationStatus, ChallengeStatus, Class as CaClass,
+    RetryAfter, Token,
 };
 use everleaf_api::names::{self, everleaf as ours};
 use everleaf_nodes::effect::{NewChallenge, Validate};
 use everleaf_nodes::facts::Method;
 use everleaf_nodes::{Effect, Kind};
 use serde_json::{Value, json};
-
-/// How long the CA is given to validate before the first look, in milliseconds.
-const FIRST_LOOK: i64 = 2_000;
 
 impl Ports {
     pub(super) async fn create_challenge(&self, effect: &Effect, it: &NewChallenge) -> Done {
@@ -56,40 +55,44 @@ impl Ports {
 
     /// Sets our finalizer, and takes the older spelling of it away.
     pub(super) async fn guard(&self, effect: &Effect) -> Done {
-        let (object, mut finalizers) = self.finalizers(effect).await?;
+        let (rv, mut finalizers) = self.finalizers(effect).await?;
         finalizers.retain(|name| name != names::LEGACY_FINALIZER);
         if !finalizers.iter().any(|name| name == names::FINALIZER) {
             finalizers.push(names::FINALIZER.to_owned());
         }
-        self.put_finalizers(effect, &object, &finalizers).await
+        self.put_finalizers(effect, rv, &finalizers).await
     }
 
-    /// The effect's subject as it is now, and its finalizers.
+    /// The finalizers of the effect's subject, and the version that has them: as the API server
+    /// answered to our last write if that is the version decided on, else as it says now.
     pub(super) async fn finalizers(
         &self,
         effect: &Effect,
-    ) -> Result<(Value, Vec<String>), super::super::Undone> {
-        let subject = &effect.subject;
+    ) -> Result<(u64, Vec<String>), super::super::Undone> {
+        let Effect { subject, base, .. } = effect;
+        if let Some(finalizers) = self.acme.finalizers(base) {
+            return Ok((base.rv, finalizers));
+        }
         let found = self.kube.get(subject.kind, &subject.namespace, &subject.name).await;
         let found = found.map_err(|error| undone(&error, std::slice::from_ref(subject)))?;
         let meta = meta_of(&found);
-        if *meta.uid != *effect.base.uid {
+        if *meta.uid != *base.uid {
             return Err(Report::stale(vec![subject.clone()]));
         }
-        let finalizers = meta.finalizers;
-        Ok((found, finalizers))
+        let rv = version(&meta);
+        Ok((rv, meta.finalizers))
     }
 
     /// Writes the whole list, if the object is still as it was read.
     pub(super) async fn put_finalizers(
         &self,
         effect: &Effect,
-        object: &Value,
+        rv: u64,
         finalizers: &[String],
     ) -> Done {
         let meta = json!({
             "uid": effect.base.uid,
-            "resourceVersion": version(&meta_of(object)).to_string(),
+            "resourceVersion": rv.to_string(),
             "finalizers": finalizers,
         });
         let patched = self.patch_meta(effect, meta).await?;
@@ -124,21 +127,53 @@ impl Ports {
             return Ok(report);
         }
         let account = self.ca_account(&it.account).await?;
-        let seen = account.authorization(&it.authorization_url).await;
-        let seen = self.heeded(it, seen).await?;
+        let seen = self.look_at_authorization(&account, it).await?;
         if seen.value.status != AuthorizationStatus::Pending {
             return self.conclude(effect, it, &seen).await;
         }
-        let sent = account.accept_challenge(&it.url).await;
-        let sent = self.heeded(it, sent).await?;
-        Err(undecided(sent.retry_after, true).into())
+        let mut after = seen.retry_after;
+        if is_pending(&seen.value, &it.url) {
+            let sent = account.accept_challenge(&it.url).await;
+            after = self.heeded(it, sent).await?.retry_after.or(after);
+        }
+        self.watch(effect, (&account, it), after, true).await
     }
 
     pub(super) async fn poll(&self, effect: &Effect, it: &Validate) -> Told {
         let account = self.ca_account(&it.account).await?;
+        let seen = self.look_at_authorization(&account, it).await?;
+        if seen.value.status != AuthorizationStatus::Pending {
+            return self.conclude(effect, it, &seen).await;
+        }
+        self.watch(effect, (&account, it), seen.retry_after, false).await
+    }
+
+    /// Looks at the authorization for as long as the CA is quick to decide.
+    async fn watch(
+        &self,
+        effect: &Effect,
+        (account, it): (&everleaf_acme::Account, &Validate),
+        mut after: Option<RetryAfter>,
+        told_now: bool,
+    ) -> Told {
+        let mut patience = Patience::with_a_ca();
+        while patience.rest(after).await {
+            let seen = self.look_at_authorization(account, it).await?;
+            if seen.value.status != AuthorizationStatus::Pending {
+                return self.conclude(effect, it, &seen).await;
+            }
+            after = seen.retry_after;
+        }
+        Err(undecided(after, told_now).into())
+    }
+
+    async fn look_at_authorization(
+        &self,
+        account: &everleaf_acme::Account,
+        it: &Validate,
+    ) -> Result<Answer<Authorization>, Halt> {
         let seen = account.authorization(&it.authorization_url).await;
-        let seen = self.heeded(it, seen).await?;
-        self.conclude(effect, it, &seen).await
+        self.heeded(it, seen).await
     }
 
     async fn heeded<T>(
@@ -193,9 +228,14 @@ impl Ports {
 
 /// The CA was told, and has not made up its mind.
 fn undecided(after: Option<RetryAfter>, told_now: bool) -> Fault {
-    let status = told_now.then(|| json!({ "state": "processing" }));
-    let rest_limit = told_now.then_some(FIRST_LOOK);
-    Fault { rest_limit, ..Fault::wait("poll", after, status) }
+    let status = || json!({ "state": "processing", "presented": true, "processing": true });
+    Fault::wait("poll", after, told_now.then(status))
+}
+
+/// Whether the CA was not told yet that this challenge is met.
+fn is_pending(authorization: &Authorization, url: &str) -> bool {
+    let ours = authorization.challenges.iter().find(|one| one.url == url);
+    ours.is_none_or(|one| matches!(one.status, ChallengeStatus::Pending | ChallengeStatus::Unknown))
 }
 
 /// What the CA found wrong.

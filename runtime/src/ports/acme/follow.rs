@@ -1,71 +1,110 @@
 //! Orders on their way: looked at, finalized, downloaded.
 
+use super::super::cache::Texts;
 use super::super::{Ports, undone};
 use super::Told;
 use super::fault::{Fault, Halt};
 use super::orders::{lost, malformed};
+use super::patience::Patience;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use everleaf_acme::{Account as CaAccount, Answer, Class as CaClass, Order, OrderStatus};
 use everleaf_nodes::Effect;
-use everleaf_nodes::effect::{Event, FinalizeOrder, FollowOrder, Verdict};
+use everleaf_nodes::effect::{Account, Event, FinalizeOrder, FollowOrder, Verdict};
 use everleaf_nodes::facts::Class;
 use everleaf_pki::CsrInfo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What becomes of an order, depending on what the CA says.
+/// Where the chain of an order is fetched from, and what is said of it.
 struct Going<'a> {
     account: &'a CaAccount,
-    if_pending: Option<&'a Verdict>,
     preferred_chain: &'a Arc<str>,
     complete: &'a Event,
-    /// The step that a look which has to be repeated counts for.
-    step: &'static str,
-    /// How long the CA is given at most before that look, in milliseconds, if it names no time.
-    look: Option<i64>,
 }
 
-/// Most CAs issue within a second or two of the request.
-const FIRST_LOOK: i64 = 2_000;
-
 impl Ports {
+    /// What became of an order of which a challenge was lost.
     pub(super) async fn follow(&self, effect: &Effect, it: &FollowOrder) -> Told {
         let account = self.ca_account(&it.account).await?;
-        let answer = match account.order(&it.url).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.heed(&it.account, &error).await;
-                return Err(lost(&error));
-            }
-        };
+        let answer = self.look_at_order(&account, &it.account, &it.url).await?;
         let going = Going {
             account: &account,
-            if_pending: it.if_pending.as_ref(),
             preferred_chain: &it.preferred_chain,
             complete: &it.complete,
-            step: if *it.trial.step == *"download" { "download" } else { "refresh" },
-            look: None,
         };
-        self.go_on(effect, &going, &answer).await
+        match (answer.value.status, &it.if_pending) {
+            (OrderStatus::Valid, _) => self.download(effect, &going, &answer.value).await,
+            (OrderStatus::Ready | OrderStatus::Processing, _) => {
+                let state = json!({ "state": answer.value.status.as_str() });
+                Ok(self.write_status(effect, state).await?)
+            }
+            (OrderStatus::Invalid, _) => self.end(effect, &answer.value).await,
+            (OrderStatus::Pending, Some(verdict)) => Err(judged(verdict).into()),
+            (OrderStatus::Pending, None) => {
+                Err(Fault::wait("refresh", answer.retry_after, None).into())
+            }
+            (OrderStatus::Unknown, _) => Err(unheard_of()),
+        }
     }
 
+    /// Brings an order to its end. It is looked at first, for a request that was sent before may
+    /// have been answered since; and again for as long as the CA is quick.
     pub(super) async fn finalize(&self, effect: &Effect, it: &FinalizeOrder) -> Told {
         let account = self.ca_account(&it.account).await?;
-        let csr = self.csr_of(effect).await?;
         let going = Going {
             account: &account,
-            if_pending: None,
             preferred_chain: &it.preferred_chain,
             complete: &it.complete,
-            step: "refresh",
-            look: Some(FIRST_LOOK),
         };
+        let mut answer = self.look_at_order(&account, &it.account, &it.url).await?;
+        let (mut patience, mut sent) = (Patience::with_a_ca(), false);
+        loop {
+            match answer.value.status {
+                OrderStatus::Valid => return self.download(effect, &going, &answer.value).await,
+                OrderStatus::Invalid => return self.end(effect, &answer.value).await,
+                OrderStatus::Ready if !sent => {
+                    sent = true;
+                    answer = self.send_request(effect, &account, it).await?;
+                    continue;
+                }
+                OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Pending => {}
+                OrderStatus::Unknown => return Err(unheard_of()),
+            }
+            if !patience.rest(answer.retry_after).await {
+                let state = json!({ "state": answer.value.status.as_str() });
+                return Err(Fault::wait("finalize", answer.retry_after, Some(state)).into());
+            }
+            answer = self.look_at_order(&account, &it.account, &it.url).await?;
+        }
+    }
+
+    async fn look_at_order(
+        &self,
+        account: &CaAccount,
+        whose: &Account,
+        url: &str,
+    ) -> Result<Answer<Order>, Halt> {
+        match account.order(url).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.heed(whose, &error).await;
+                Err(lost(&error))
+            }
+        }
+    }
+
+    async fn send_request(
+        &self,
+        effect: &Effect,
+        account: &CaAccount,
+        it: &FinalizeOrder,
+    ) -> Result<Answer<Order>, Halt> {
+        let csr = self.csr_of(effect).await?;
         match account.finalize(&it.finalize_url, &csr).await {
-            Ok(answer) => self.go_on(effect, &going, &answer).await,
+            Ok(answer) => Ok(answer),
             Err(error) if error.class == CaClass::OutOfStep => {
-                let answer = account.order(&it.url).await.map_err(|error| lost(&error))?;
-                self.go_on(effect, &going, &answer).await
+                self.look_at_order(account, &it.account, &it.url).await
             }
             Err(error) => {
                 self.heed(&it.account, &error).await;
@@ -74,40 +113,27 @@ impl Ports {
         }
     }
 
+    async fn end(&self, effect: &Effect, order: &Order) -> Told {
+        Ok(self.write_status(effect, ended(order)).await?)
+    }
+
     /// The request that the Order carries, as DER.
     async fn csr_of(&self, effect: &Effect) -> Result<Vec<u8>, Halt> {
-        let subject = &effect.subject;
-        let found = self.kube.get(subject.kind, &subject.namespace, &subject.name).await;
-        let found = found.map_err(|error| undone(&error, std::slice::from_ref(subject)))?;
-        let text = found.pointer("/spec/request").and_then(Value::as_str).unwrap_or_default();
-        let Ok(pem) = STANDARD.decode(text) else {
+        let Effect { subject, base, .. } = effect;
+        let texts = match self.cache.get(&base.uid, base.rv) {
+            Some(kept) => kept,
+            None => {
+                let found = self.kube.get(subject.kind, &subject.namespace, &subject.name).await;
+                let found = found.map_err(|error| undone(&error, std::slice::from_ref(subject)))?;
+                Arc::new(Texts::of(&found))
+            }
+        };
+        let Ok(pem) = STANDARD.decode(&*texts.request) else {
             return Err(malformed("spec.request is not base64").into());
         };
         match CsrInfo::parse(&pem, &self.projector.limits) {
             Ok(csr) => Ok(csr.der),
             Err(error) => Err(Fault::new(Class::User, format!("spec.request: {error}")).into()),
-        }
-    }
-
-    async fn go_on(&self, effect: &Effect, going: &Going<'_>, answer: &Answer<Order>) -> Told {
-        let (order, after) = (&answer.value, answer.retry_after);
-        let state = |state: &str| json!({ "state": state });
-        match (order.status, going.if_pending) {
-            (OrderStatus::Valid, _) => self.download(effect, going, order).await,
-            (OrderStatus::Ready, _) => Ok(self.write_status(effect, state("ready")).await?),
-            (OrderStatus::Invalid, _) => Ok(self.write_status(effect, ended(order)).await?),
-            (OrderStatus::Processing, _) => {
-                let fault = Fault::wait("refresh", after, Some(state("processing")));
-                Err(Fault { rest_limit: going.look, ..fault }.into())
-            }
-            (OrderStatus::Pending, None) => {
-                Err(Fault::wait(going.step, after, Some(state("pending"))).into())
-            }
-            (OrderStatus::Pending, Some(verdict)) => Err(judged(verdict).into()),
-            (OrderStatus::Unknown, _) => {
-                let detail = "the CA calls the order by a state that nobody knows";
-                Err(Fault::new(Class::Transient, detail).into())
-            }
         }
     }
 
@@ -119,7 +145,7 @@ impl Ports {
                 let retried = matches!(fault.class, Class::Transient | Class::RateLimited);
                 retried.then(|| valid.clone())
             });
-            Halt::from(Fault { step: Some("download"), status, ..fault })
+            Halt::from(Fault { step: Some("finalize"), status, ..fault })
         };
         let Some(url) = &order.certificate else {
             let detail = "the order is valid, and the CA does not say where its certificate is";
@@ -134,6 +160,10 @@ impl Ports {
         self.say(effect, going.complete);
         Ok(report)
     }
+}
+
+fn unheard_of() -> Halt {
+    Fault::new(Class::Transient, "the CA calls the order by a state that nobody knows").into()
 }
 
 /// The CA's last word on an order.

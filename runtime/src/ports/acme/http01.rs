@@ -1,6 +1,6 @@
-//! Routes to our responder: a Service without selector, its EndpointSlices, and an Ingress or an
-//! HTTPRoute, in the Challenge's namespace, all owned by the Challenge. By choice, and where that
-//! is seen by nobody, to a Pod ([`pod`]).
+//! Routes to our responder: an Ingress or an HTTPRoute in the Challenge's namespace, owned by the
+//! Challenge, that leads to the namespace's gate. By choice, and where that is seen by nobody, to a
+//! Pod ([`pod`]).
 
 mod pod;
 mod replicas;
@@ -11,9 +11,10 @@ pub(super) use replicas::Replicas;
 use super::super::{Ports, owner_reference};
 use super::controller_uid;
 use super::fault::{Fault, Halt};
+use super::gate::{Gate, PORT};
 use super::solve::solver;
 use crate::http01::path;
-use crate::kube_api::{ENDPOINT_SLICES, HTTP_ROUTES, Resource, SERVICES, resource};
+use crate::kube_api::{HTTP_ROUTES, Resource, resource};
 use everleaf_api::names;
 use everleaf_api::types::http01::{
     AcmeSolverHttp01, Http01GatewayHttpRoute, Http01Ingress, TemplateMeta,
@@ -25,20 +26,20 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The port of the Services.
-const PORT: u16 = 80;
+/// What the names of objects begin with, as with cert-manager.
+pub(super) const PREFIX: &str = "cm-acme-http-solver-";
 const INGRESSES: Resource = resource(Kind::Ingress);
 
 const ALLOW_FROM: &str = "nginx.ingress.kubernetes.io/whitelist-source-range";
 const INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
 /// What a route is for.
 struct Way<'a> {
     effect: &'a Effect,
-    /// The name of every object that is made.
+    /// The name of the Ingress or HTTPRoute that is made.
     name: String,
+    /// The Service that it leads to.
+    service: String,
     /// The name or address that is proved.
     host: &'a str,
     token: &'a str,
@@ -61,52 +62,11 @@ impl Way<'_> {
         self.host.parse::<IpAddr>().is_err().then_some(self.host)
     }
 
-    fn service(&self, kind: Option<&str>, target: u16) -> Value {
-        let mut metadata = self.metadata(&self.name);
-        metadata["annotations"] = json!({ "auth.istio.io/8089": "NONE" });
-        json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {
-                "type": kind.filter(|kind| !kind.is_empty()).unwrap_or("NodePort"),
-                "ports": [{
-                    "name": "http", "port": PORT, "targetPort": target, "protocol": "TCP",
-                }],
-            },
-        })
-    }
-
-    /// Slices of the addresses, one for each family.
-    fn slices(&self, ips: &[IpAddr], port: u16) -> Vec<Value> {
-        let families: [(&str, &str, fn(&IpAddr) -> bool); 2] =
-            [("IPv4", "v4", IpAddr::is_ipv4), ("IPv6", "v6", IpAddr::is_ipv6)];
-        let slice = |(family, suffix, of): (&str, &str, fn(&IpAddr) -> bool)| {
-            let ips: Vec<String> =
-                ips.iter().filter(|ip| of(ip)).map(ToString::to_string).collect();
-            let mut metadata = self.metadata(&format!("{}-{suffix}", self.name));
-            metadata["labels"][SERVICE_NAME] = json!(self.name);
-            metadata["labels"][MANAGED_BY] = json!("everleaf");
-            let endpoint = |ip: &String| json!({ "addresses": [ip], "conditions": { "ready": true, "serving": true } });
-            (!ips.is_empty()).then(|| {
-                json!({
-                    "apiVersion": "discovery.k8s.io/v1",
-                    "kind": "EndpointSlice",
-                    "metadata": metadata,
-                    "addressType": family,
-                    "endpoints": ips.iter().map(endpoint).collect::<Vec<_>>(),
-                    "ports": [{ "name": "http", "port": port, "protocol": "TCP" }],
-                })
-            })
-        };
-        families.into_iter().filter_map(slice).collect()
-    }
-
     fn ingress_path(&self) -> Value {
         json!({
             "path": path(self.token),
             "pathType": if self.exact { "Exact" } else { "ImplementationSpecific" },
-            "backend": { "service": { "name": self.name, "port": { "number": PORT } } },
+            "backend": { "service": { "name": self.service, "port": { "number": PORT } } },
         })
     }
 
@@ -153,7 +113,7 @@ impl Way<'_> {
             "rules": [{
                 "matches": [{ "path": { "type": "Exact", "value": path(self.token) } }],
                 "backendRefs": [{
-                    "group": "", "kind": "Service", "name": self.name, "port": PORT, "weight": 1,
+                    "group": "", "kind": "Service", "name": self.service, "port": PORT, "weight": 1,
                 }],
             }],
         });
@@ -190,7 +150,10 @@ impl Way<'_> {
     fn leave(&self, ingress: &mut Value) -> bool {
         let is_ours = |one: &Value| {
             one["path"] == json!(path(self.token))
-                && one.pointer("/backend/service/name") == Some(&json!(self.name))
+                && one
+                    .pointer("/backend/service/name")
+                    .and_then(Value::as_str)
+                    .is_some_and(|name| name.starts_with(PREFIX))
         };
         let mut changed = false;
         let rules = array(&mut ingress["spec"]["rules"]);
@@ -230,11 +193,17 @@ fn adler32(text: &str) -> u32 {
     b << 16 | a
 }
 
-fn labels(host: &str, token: &str, extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The labels of everything that is made for HTTP-01.
+pub(super) fn labels_of_solvers(extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut labels = extra.clone();
+    labels.insert(names::HTTP01_SOLVER.to_owned(), "true".to_owned());
+    labels
+}
+
+fn labels(host: &str, token: &str, extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = labels_of_solvers(extra);
     labels.insert(names::HTTP_DOMAIN.to_owned(), adler32(host).to_string());
     labels.insert(names::HTTP_TOKEN.to_owned(), adler32(token).to_string());
-    labels.insert(names::HTTP01_SOLVER.to_owned(), "true".to_owned());
     labels
 }
 
@@ -243,19 +212,40 @@ fn config(text: &str) -> Result<AcmeSolverHttp01, Halt> {
     solver(text)?.http01.ok_or_else(missing)
 }
 
+/// The gate that a solver's routes lead to.
+fn gate_of(config: &AcmeSolverHttp01, effect: &Effect, extra: &BTreeMap<String, String>) -> Gate {
+    Gate::new(&effect.subject.namespace, service_type(config), extra)
+}
+
+/// What became of a route that nobody saw.
+pub(super) struct Moved {
+    /// Whether it leads elsewhere now.
+    pub changed: bool,
+    /// What is wrong with the Pod that should answer, if something is.
+    pub note: Option<String>,
+}
+
 impl Ports {
-    fn way<'a>(&self, effect: &'a Effect, (host, token): (&'a str, &'a str)) -> Way<'a> {
+    fn way<'a>(
+        &self,
+        effect: &'a Effect,
+        (host, token): (&'a str, &'a str),
+        config: &AcmeSolverHttp01,
+    ) -> (Way<'a>, Gate) {
         let options = self.acme.options();
         // One name for each life of the Challenge: what another left behind is not taken for ours.
         let digest = digest_of(&(&effect.subject.name, &effect.base.uid));
-        Way {
+        let gate = gate_of(config, effect, &options.extra_labels);
+        let way = Way {
             effect,
-            name: format!("cm-acme-http-solver-{digest}"),
+            name: format!("{PREFIX}{digest}"),
+            service: gate.name.clone(),
             host,
             token,
             labels: labels(host, token, &options.extra_labels),
             exact: options.exact_path,
-        }
+        };
+        (way, gate)
     }
 
     /// Leads requests for the token to this process and its replicas, or to a Pod.
@@ -265,21 +255,17 @@ impl Ports {
         at: (&str, &str),
         (key, text): (&str, &str),
     ) -> Result<(), Halt> {
-        let (way, config) = (self.way(effect, at), config(text)?);
+        let config = config(text)?;
+        let (way, gate) = self.way(effect, at, &config);
         if self.by_pod(&config) {
             return self.route_to_pod(&way, key, &config).await.map(drop);
         }
-        let (options, replicas) = (self.acme.options(), self.replicas().await);
-        if replicas.is_empty() {
+        if self.replicas().await.is_empty() {
             let detail = "it is not known at which address this process answers HTTP-01 \
                           challenges; set --acme-http01-responder-ip";
             return Err(Fault::new(Class::User, detail).into());
         }
-        let port = options.responder_port;
-        self.ensure(effect, SERVICES, &way.service(service_type(&config), port)).await?;
-        for slice in way.slices(&replicas, port) {
-            self.ensure(effect, ENDPOINT_SLICES, &slice).await?;
-        }
+        self.open_gate(effect, &gate).await?;
         self.lead(&way, &config).await
     }
 
@@ -312,46 +298,26 @@ impl Ports {
         }
     }
 
-    /// Leads requests here if they are led elsewhere; to a Pod if nobody saw the answer so far.
-    /// What is wrong with that Pod, if something is.
+    /// Leads requests here if they are led elsewhere, or nowhere; to a Pod if nobody saw the answer
+    /// so far.
     pub(super) async fn move_route(
         &self,
         effect: &Effect,
         at: (&str, &str),
         (key, text, fall_back): (&str, &str, bool),
-    ) -> Result<Option<String>, Halt> {
-        let (way, config) = (self.way(effect, at), config(text)?);
-        if self.by_pod(&config) {
-            return self.route_to_pod(&way, key, &config).await;
+    ) -> Result<Moved, Halt> {
+        let config = config(text)?;
+        let (way, gate) = self.way(effect, at, &config);
+        if self.by_pod(&config) || (fall_back && self.acme.options().solver_pods.is_some()) {
+            let note = self.route_to_pod(&way, key, &config).await?;
+            return Ok(Moved { changed: false, note });
         }
-        if fall_back && self.acme.options().solver_pods.is_some() {
-            return self.route_to_pod(&way, key, &config).await;
-        }
-        let (namespace, port) = (&*effect.subject.namespace, self.acme.options().responder_port);
-        let mut missing = false;
-        for slice in way.slices(&self.replicas().await, port) {
-            let name = slice["metadata"]["name"].as_str().unwrap_or_default();
-            let mut found = match self.kube.get_at(ENDPOINT_SLICES, (namespace, name)).await {
-                Ok(found) => found,
-                Err(error) if error.is_absent() => {
-                    missing = true;
-                    continue;
-                }
-                Err(error) => return Err(self.unsolved(&error)),
-            };
-            if addresses(&found) != addresses(&slice) || found["ports"] != slice["ports"] {
-                found["endpoints"] = slice["endpoints"].clone();
-                found["ports"] = slice["ports"].clone();
-                let written =
-                    self.kube.replace_at(ENDPOINT_SLICES, (namespace, name), &found).await;
-                written.map_err(|error| self.unsolved(&error))?;
-            }
-        }
-        if missing {
+        let changed = self.mend_gate(effect, &gate).await?;
+        if changed {
             self.route(effect, at, (key, text)).await?;
         }
         let why = "no Pod answers instead, for --acme-http01-solver-image is not set";
-        Ok(fall_back.then(|| why.to_owned()))
+        Ok(Moved { changed, note: fall_back.then(|| why.to_owned()) })
     }
 
     /// Removes what [`route`](Self::route) made, the road before the house.
@@ -361,16 +327,13 @@ impl Ports {
         at: (&str, &str),
         (text, fall_back): (&str, bool),
     ) -> Result<(), Halt> {
-        let (way, config) = (self.way(effect, at), config(text)?);
+        let config = config(text)?;
+        let (way, gate) = self.way(effect, at, &config);
         if self.acme.options().solver_pods.is_some() && (fall_back || self.by_pod(&config)) {
             self.remove_pod(&way, &config).await?;
         }
         self.unlead(&way, &config).await?;
-        for slice in way.slices(&self.replicas().await, PORT) {
-            let name = slice["metadata"]["name"].as_str().unwrap_or_default();
-            self.remove(effect, ENDPOINT_SLICES, name).await?;
-        }
-        self.remove(effect, SERVICES, &way.name).await
+        self.close_gate(effect, &gate).await
     }
 
     /// Creates an object; one of that name that the Challenge owns is it.
@@ -378,7 +341,11 @@ impl Ports {
         let namespace = &effect.subject.namespace;
         let manager = super::super::events::MANAGER;
         match self.kube.create_at(of, namespace, object, manager).await {
-            Ok(_) => return Ok(()),
+            Ok(made) => {
+                let meta = crate::edge::meta_of(&made);
+                self.acme.made_route(&effect.base.uid, (of, &meta.name), &meta.uid);
+                return Ok(());
+            }
             Err(error) if error.is_taken() => {}
             Err(error) => return Err(self.unsolved(&error)),
         }
@@ -395,15 +362,17 @@ impl Ports {
     /// Deletes the object of that name, if the Challenge owns it.
     async fn remove(&self, effect: &Effect, of: Resource, name: &str) -> Result<(), Halt> {
         let at = (&*effect.subject.namespace, name);
-        let found = match self.kube.get_at(of, at).await {
-            Ok(found) => found,
-            Err(error) if error.is_absent() => return Ok(()),
-            Err(error) => return Err(self.unsolved(&error)),
+        let uid = match self.acme.route_made(&effect.base.uid, of, name) {
+            Some(uid) => uid,
+            None => match self.kube.get_at(of, at).await {
+                Ok(found) if controller_uid(&found).as_deref() == Some(&*effect.base.uid) => {
+                    crate::edge::meta_of(&found).uid
+                }
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_absent() => return Ok(()),
+                Err(error) => return Err(self.unsolved(&error)),
+            },
         };
-        if controller_uid(&found).as_deref() != Some(&*effect.base.uid) {
-            return Ok(());
-        }
-        let uid = crate::edge::meta_of(&found).uid;
         match self.kube.delete_at(of, at, &uid).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_absent() => Ok(()),
@@ -443,12 +412,6 @@ fn service_type(config: &AcmeSolverHttp01) -> Option<&str> {
 
 fn named(ingress: &Http01Ingress) -> Option<&str> {
     ingress.name.as_deref().filter(|name| !name.is_empty())
-}
-
-/// The addresses of a slice's endpoints.
-fn addresses(slice: &Value) -> Vec<&str> {
-    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-    endpoints.filter_map(|endpoint| endpoint["addresses"][0].as_str()).collect()
 }
 
 fn drop_empty(map: &mut Map<String, Value>, field: &str) {

@@ -13,9 +13,12 @@ mod check;
 mod dns01;
 mod fault;
 mod follow;
+mod gate;
 mod http01;
+mod memory;
 mod options;
 mod orders;
+mod patience;
 mod register;
 mod renewal;
 mod solve;
@@ -27,14 +30,16 @@ pub use options::AcmeOptions;
 
 use super::{Done, Ports, Report, Undone, undone};
 use crate::http01::Tokens;
-use crate::kube_api::resource;
+use crate::kube_api::{Resource, resource};
 use accounts::{Clients, Keys};
 use dns01::{Lookup, Syncs};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{Digest, Timestamp, Uid};
 use everleaf_nodes::effect::{Acme, Trial, rfc3339};
-use everleaf_nodes::{Effect, Event, Kind};
+use everleaf_nodes::{Base, Effect, Event, Kind};
 use fault::Halt;
+use gate::Gates;
+use memory::Memory;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -58,6 +63,11 @@ struct Shared {
     claims: Mutex<BTreeMap<Uid, i64>>,
     /// Challenges that this process has looked for from outside.
     sights: Mutex<BTreeSet<Uid>>,
+    /// What the API server answered to our own writes of Challenges.
+    finalizers: Memory<(u64, Vec<String>)>,
+    /// The UIDs of routes that this process made, by their Challenge's.
+    routes: Memory<String>,
+    gates: Gates,
     /// Set up when it is first needed: it wants the platform's certificate authorities.
     lookup: OnceLock<Result<Lookup, everleaf_dns::Error>>,
     /// What providers of DNS have not spread yet.
@@ -112,6 +122,34 @@ impl AcmeShared {
         let mut claims = self.0.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.remove(order) == Some(at.as_seconds())
     }
+}
+
+impl AcmeShared {
+    /// The finalizers of a Challenge, if our last write of it led to exactly that version.
+    fn finalizers(&self, base: &Base) -> Option<Vec<String>> {
+        let (rv, finalizers) = self.0.finalizers.get(&base.uid)?;
+        (rv == base.rv).then_some(finalizers)
+    }
+
+    fn keep_finalizers(&self, challenge: &Value) {
+        let meta = crate::edge::meta_of(challenge);
+        let kept = (crate::edge::version(&meta), meta.finalizers);
+        self.0.finalizers.put(meta.uid.as_str().into(), kept);
+    }
+
+    fn made_route(&self, challenge: &Uid, (of, name): (Resource, &str), uid: &str) {
+        self.0.routes.put(route_of(challenge, of, name), uid.to_owned());
+    }
+
+    /// The UID of what was made for a Challenge. Told once: it is about to be removed.
+    fn route_made(&self, challenge: &Uid, of: Resource, name: &str) -> Option<String> {
+        self.0.routes.take(&route_of(challenge, of, name))
+    }
+}
+
+/// What is made for a Challenge, told apart from whatever else is made for it.
+fn route_of(challenge: &Uid, of: Resource, name: &str) -> Uid {
+    format!("{challenge}/{}/{name}", of.kind).into()
 }
 
 /// How a step went that may end in an attempt.
@@ -175,7 +213,17 @@ impl Ports {
     }
 
     fn saw_subject(&self, effect: &Effect, object: &Value) -> Report {
+        self.keep(effect.subject.kind, object);
         self.saw(effect.subject.kind, object, vec![effect.subject.clone()])
+    }
+
+    /// Keeps what later effects would read again.
+    fn keep(&self, kind: Kind, object: &Value) {
+        match kind {
+            Kind::Challenge => self.acme.keep_finalizers(object),
+            Kind::Order => self.cache.put(object),
+            _ => {}
+        }
     }
 
     /// Writes an annotation of ours on the effect's subject, whatever its version is.

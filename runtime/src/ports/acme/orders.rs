@@ -66,7 +66,10 @@ impl Ports {
         let at = ObjectKey::new(kind, namespace.clone(), name.clone());
         let made = self.kube.create(kind, namespace, object, super::super::events::MANAGER).await;
         let error = match made {
-            Ok(made) => return Ok(self.saw(kind, &made, vec![at])),
+            Ok(made) => {
+                self.keep(kind, &made);
+                return Ok(self.saw(kind, &made, vec![at]));
+            }
             Err(error) if error.is_taken() => error,
             Err(error) => return Err(undone(&error, &[at])),
         };
@@ -89,15 +92,11 @@ impl Ports {
         conditions: &str,
     ) -> Done {
         let Effect { subject, base: request, .. } = effect;
-        let found = self.kube.get(order.kind, &order.namespace, &order.name).await;
-        let found = found.map_err(|error| undone(&error, std::slice::from_ref(order)))?;
-        let read = self.projector.read(Kind::Order, &found);
-        let read = read.map_err(|error| rejected("OrderBadCertificate", error.to_string()))?;
-        let same = matches!(&read.facts, Facts::Order(facts)
-            if facts.certificate.good().is_some_and(|found| found.digest == leaf));
-        if read.uid != base.uid || !same {
-            return Err(Report::stale(vec![order.clone()]));
-        }
+        // What the API server answered to our own write of that version need not be read again.
+        let certificate = match self.cache.get(&base.uid, base.rv) {
+            Some(kept) => json!(kept.certificate.as_deref()),
+            None => self.read_certificate(order, base, leaf).await?,
+        };
         let mut conditions: Vec<Value> = serde_json::from_str(conditions).unwrap_or_default();
         conditions.push(json!({
             "type": "Ready",
@@ -106,7 +105,6 @@ impl Ports {
             "message": "Certificate fetched from issuer successfully",
             "lastTransitionTime": super::clock(),
         }));
-        let certificate = found.pointer("/status/certificate").cloned().unwrap_or_default();
         let patch = json!({
             "metadata": { "uid": request.uid, "resourceVersion": request.rv.to_string() },
             "status": { "certificate": certificate, "conditions": conditions },
@@ -116,6 +114,25 @@ impl Ports {
         let object = answer.map_err(|error| undone(&error, std::slice::from_ref(subject)))?;
         self.cache.put(&object);
         Ok(self.saw_subject(effect, &object))
+    }
+
+    /// The certificate of an Order as it is now, if it is the one decided on.
+    async fn read_certificate(
+        &self,
+        order: &ObjectKey<Kind>,
+        base: &Base,
+        leaf: Digest,
+    ) -> Result<Value, Undone> {
+        let found = self.kube.get(order.kind, &order.namespace, &order.name).await;
+        let found = found.map_err(|error| undone(&error, std::slice::from_ref(order)))?;
+        let read = self.projector.read(Kind::Order, &found);
+        let read = read.map_err(|error| rejected("OrderBadCertificate", error.to_string()))?;
+        let same = matches!(&read.facts, Facts::Order(facts)
+            if facts.certificate.good().is_some_and(|found| found.digest == leaf));
+        if read.uid != base.uid || !same {
+            return Err(Report::stale(vec![order.clone()]));
+        }
+        Ok(found.pointer("/status/certificate").cloned().unwrap_or_default())
     }
 
     pub(super) async fn place(&self, effect: &Effect, it: &PlaceOrder) -> Told {

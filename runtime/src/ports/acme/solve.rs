@@ -3,16 +3,20 @@
 use super::super::{Done, Ports, undone};
 use super::check::Missed;
 use super::fault::{Fault, Halt};
+use super::patience::Patience;
 use super::{Told, clock};
 use crate::http01::Answered;
 use everleaf_api::names::everleaf as ours;
 use everleaf_api::types::acme::AcmeSolver;
-use everleaf_engine::{FailureClass, Outcome};
+use everleaf_engine::{FailureClass, Outcome, Timestamp};
 use everleaf_nodes::Effect;
 use everleaf_nodes::acme::notes;
 use everleaf_nodes::effect::{Answer, CleanUp, Event, Present, SelfCheck, Solver};
 use everleaf_nodes::facts::{Class, Method};
 use serde_json::json;
+
+/// So many self-checks look for a while; those that follow look once.
+const FRESH: i64 = 2;
 
 /// A failure of a solver is tried again whatever its class: nobody tells when a zone, a credential
 /// or a route was mended.
@@ -20,10 +24,28 @@ fn again(fault: Fault) -> Fault {
     Fault { again: true, ..fault }
 }
 
-/// What was seen instead of the answer, and what is wrong beside it.
-fn told(missed: Missed, note: Option<String>) -> Halt {
-    let note = note.map(|note| format!("; {note}")).unwrap_or_default();
-    Fault::new(Class::Transient, missed.detail + &note).into()
+/// Why what was presented was not seen from outside.
+struct Unseen {
+    halt: Halt,
+    /// Whether the name has an address, for an answer that is led to one.
+    has_address: bool,
+}
+
+impl Unseen {
+    /// The same with what is wrong beside it.
+    fn with(mut self, note: Option<String>) -> Self {
+        if let (Halt::Fault(fault), Some(note)) = (&mut self.halt, note) {
+            fault.detail = format!("{}; {note}", fault.detail);
+        }
+        self
+    }
+}
+
+impl From<Missed> for Unseen {
+    fn from(missed: Missed) -> Self {
+        let halt = Fault::new(Class::Transient, missed.detail).into();
+        Self { halt, has_address: missed.has_address }
+    }
 }
 
 /// The solver of a challenge, as its Challenge carries it.
@@ -48,49 +70,87 @@ impl Ports {
             }
         };
         match presented {
-            Ok(()) => {
-                let status =
-                    json!({ "presented": true, "presentedAt": clock(), "processing": true });
-                Ok(self.write_status(effect, status).await?)
+            Ok(()) => {}
+            Err(Halt::Fault(fault)) => return Err(again(*fault).into()),
+            Err(undone) => return Err(undone),
+        }
+        let mut status = json!({ "presented": true, "presentedAt": clock(), "processing": true });
+        let found = if it.check {
+            Some(self.look_out(effect, &it.answer, Patience::with_a_solver()).await)
+        } else {
+            None
+        };
+        match found {
+            Some(Ok(())) => return self.note_seen(effect, super::super::now()).await,
+            Some(Err(Unseen { halt: Halt::Fault(fault), .. })) => {
+                status["reason"] = waiting(&it.answer, &fault.detail).into();
             }
-            Err(Halt::Fault(fault)) => Err(again(*fault).into()),
-            Err(undone) => Err(undone),
+            Some(Err(_)) | None => {}
+        }
+        Ok(self.write_status(effect, status).await?)
+    }
+
+    /// Looks from outside for what was presented, for a while.
+    async fn look_out(
+        &self,
+        effect: &Effect,
+        answer: &Answer,
+        mut patience: Patience,
+    ) -> Result<(), Unseen> {
+        loop {
+            let found = self.look(effect, answer).await;
+            let missed = matches!(found, Err(Unseen { halt: Halt::Fault(_), .. }));
+            if !missed || !patience.rest(None).await {
+                return found;
+            }
         }
     }
 
-    pub(super) async fn self_check(&self, effect: &Effect, it: &SelfCheck) -> Told {
-        let host = &it.answer.dns_name;
-        self.answer_for(effect, &it.answer);
-        let found = match &it.answer.solver {
-            Solver::Http01 { token, key, config, fall_back } => {
-                match self.look_at_paths(host, token, key).await {
-                    Ok(()) => Ok(()),
-                    Err(missed) => {
-                        // Whoever presented it may be gone, with its address.
-                        let (at, by) = ((&**host, &**token), *fall_back && missed.has_address);
-                        let note = self.move_route(effect, at, (key, config, by)).await?;
-                        Err(told(missed, note))
-                    }
-                }
-            }
+    async fn look(&self, effect: &Effect, answer: &Answer) -> Result<(), Unseen> {
+        let host = &answer.dns_name;
+        match &answer.solver {
+            Solver::Http01 { token, key, .. } => Ok(self.look_at_paths(host, token, key).await?),
+            Solver::TlsAlpn01 { key, .. } => Ok(self.look_at_handshake(host, key).await?),
             Solver::Dns01 { value, config } => {
-                self.look_at_record(effect, &it.answer, value, config).await
+                let seen = self.look_at_record(effect, answer, value, config).await;
+                seen.map_err(|halt| Unseen { halt, has_address: false })
             }
-            Solver::TlsAlpn01 { key, .. } => {
-                let seen = self.look_at_handshake(host, key).await;
-                seen.map_err(|missed| told(missed, None))
-            }
-        };
-        if let Err(Halt::Fault(fault)) = found {
-            // To look again costs nothing, and only that tells.
-            return Err(Fault { class: Class::Transient, ..*fault }.into());
         }
-        found?;
+    }
+
+    /// Writes down when it was seen.
+    async fn note_seen(&self, effect: &Effect, at: Timestamp) -> Told {
         self.acme.sighted(&effect.base.uid);
-        let at = super::super::now().max(it.presented_at);
         let text = notes::seen_text(at, &effect.base.uid);
         let noted = self.annotate(effect, ours::ACME_SEEN, &text).await?;
         Ok(self.saw_subject(effect, &noted))
+    }
+
+    pub(super) async fn self_check(&self, effect: &Effect, it: &SelfCheck) -> Told {
+        self.answer_for(effect, &it.answer);
+        // What was not there a few times is not worth standing there for.
+        let fresh = it.trial.number <= FRESH;
+        let patience = || if fresh { Patience::with_a_solver() } else { Patience::spent() };
+        let mut found = self.look_out(effect, &it.answer, patience()).await;
+        if let (Solver::Http01 { token, key, config, fall_back }, Err(unseen)) =
+            (&it.answer.solver, &found)
+        {
+            // Whoever presented it may be gone, with its address.
+            let (at, by) = ((&*it.answer.dns_name, &**token), *fall_back && unseen.has_address);
+            let moved = self.move_route(effect, at, (key, config, by)).await?;
+            if moved.changed {
+                found = self.look_out(effect, &it.answer, patience()).await;
+            }
+            found = found.map_err(|unseen| unseen.with(moved.note));
+        }
+        match found {
+            Ok(()) => self.note_seen(effect, super::super::now().max(it.presented_at)).await,
+            // To look again costs nothing, and only that tells.
+            Err(Unseen { halt: Halt::Fault(fault), .. }) => {
+                Err(Fault { class: Class::Transient, ..*fault }.into())
+            }
+            Err(Unseen { halt, .. }) => Err(halt),
+        }
     }
 
     /// Answers for the Challenge, before anybody is led here.
@@ -117,6 +177,9 @@ impl Ports {
 
     /// Removes exactly what was presented, then our finalizer.
     pub(super) async fn clean_up(&self, effect: &Effect, it: &CleanUp) -> Done {
+        if it.answer.is_none() {
+            self.leave_gates(effect).await;
+        }
         if let Some(answer) = &it.answer
             && let Err(halt) = self.withdraw(effect, answer).await
         {
@@ -134,13 +197,10 @@ impl Ports {
             let text = format!("{what} may be left behind, for it cannot be removed: {message}");
             self.say(effect, &Event::warning("CleanUpError", text));
         }
-        let (object, mut finalizers) = match self.finalizers(effect).await {
-            Ok(found) => found,
-            Err(undone) => return Err(undone),
-        };
+        let (rv, mut finalizers) = self.finalizers(effect).await?;
         let ours = [everleaf_api::names::FINALIZER, everleaf_api::names::LEGACY_FINALIZER];
         finalizers.retain(|name| !ours.contains(&name.as_str()));
-        self.put_finalizers(effect, &object, &finalizers).await
+        self.put_finalizers(effect, rv, &finalizers).await
     }
 
     async fn withdraw(&self, effect: &Effect, answer: &Answer) -> Result<(), Halt> {
@@ -171,6 +231,16 @@ impl Ports {
             _ => undone(error, &[]).into(),
         }
     }
+}
+
+/// What a Challenge says that is not seen yet; as decisions have it.
+fn waiting(answer: &Answer, detail: &str) -> String {
+    let method = match &answer.solver {
+        Solver::Http01 { .. } => Method::Http01,
+        Solver::TlsAlpn01 { .. } => Method::TlsAlpn01,
+        Solver::Dns01 { .. } => Method::Dns01,
+    };
+    format!("Waiting for {} challenge propagation: {detail}", method.text())
 }
 
 fn failed(message: String) -> super::super::Undone {

@@ -3,8 +3,8 @@
 
 use everleaf_e2e::acme::{Ca, assert_covers, http01, names, swept};
 use everleaf_e2e::{
-    Operator, Scope, ServiceAccount, World, binary, eventually, has_condition, name_of,
-    namespace_rules, scenario, skip, text, variable,
+    Scope, ServiceAccount, World, binary, eventually, has_condition, name_of, namespace_rules,
+    scenario, skip, text, variable,
 };
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -7,6 +7,7 @@
 
 use super::super::super::{Ports, owner_reference};
 use super::super::fault::Halt;
+use super::super::gate;
 use super::{Way, merge};
 use crate::kube_api::{PODS, SERVICES};
 use everleaf_api::names;
@@ -45,7 +46,7 @@ impl Way<'_> {
     fn by_pod(&self) -> Way<'_> {
         let (name, labels) = (format!("{}-pod", self.name), self.labels.clone());
         let Way { effect, host, token, exact, .. } = *self;
-        Way { effect, name, host, token, labels, exact }
+        Way { effect, service: name.clone(), name, host, token, labels, exact }
     }
 
     /// The labels by which a Service finds the Pod.
@@ -55,7 +56,7 @@ impl Way<'_> {
     }
 
     fn pod_service(&self, kind: Option<&str>) -> Value {
-        let mut service = self.service(kind, POD_PORT);
+        let mut service = gate::service(self.metadata(&self.name), kind, POD_PORT);
         service["spec"]["selector"] = json!(self.identity());
         service
     }

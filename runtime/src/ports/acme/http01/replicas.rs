@@ -30,7 +30,7 @@ impl Ports {
             let mut known = self.acme.0.replicas.0.lock().await;
             if known.0.is_none_or(|at| at.elapsed() >= FRESH) {
                 known.0 = Some(Instant::now());
-                let labels = format!("{}={service}", super::SERVICE_NAME);
+                let labels = format!("{}={service}", super::super::gate::SERVICE_NAME);
                 match self.kube.list_at(ENDPOINT_SLICES, (namespace, &labels), 50).await {
                     Ok(slices) => known.1 = ready(&slices),
                     Err(error) => {

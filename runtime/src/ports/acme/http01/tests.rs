@@ -12,8 +12,8 @@ fn effect() -> Effect {
 
 fn way<'a>(effect: &'a Effect, host: &'a str) -> Way<'a> {
     let labels = labels(host, "tok", &BTreeMap::new());
-    let name = "cm-acme-http-solver-x".to_owned();
-    Way { effect, name, host, token: "tok", labels, exact: true }
+    let (name, service) = ("cm-acme-http-solver-x".to_owned(), "cm-acme-http-solver-s".to_owned());
+    Way { effect, name, service, host, token: "tok", labels, exact: true }
 }
 
 #[test]
@@ -59,15 +59,9 @@ fn an_address_has_a_route_without_a_host_for_rules_have_no_form_for_one() {
 }
 
 #[test]
-fn each_family_has_its_slice_and_a_template_of_the_users_counts() {
+fn a_template_of_the_users_counts() {
     let effect = effect();
     let way = way(&effect, "a.test");
-    let ips = ["10.0.0.1", "2001:db8::1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
-    let slices = way.slices(&ips, 8089);
-    let types: Vec<_> = slices.iter().map(|slice| slice["addressType"].clone()).collect();
-    assert_eq!(types, ["IPv4", "IPv6"]);
-    assert_eq!(slices[0]["endpoints"].as_array().unwrap().len(), 2);
-    assert_eq!(slices[0]["metadata"]["labels"][SERVICE_NAME], "cm-acme-http-solver-x");
     let mut config = Http01Ingress { class: Some("nginx".into()), ..Http01Ingress::default() };
     let annotations = &way.ingress(&config)["metadata"]["annotations"];
     assert_eq!(annotations[INGRESS_CLASS], "nginx");

@@ -29,7 +29,9 @@ fn made(template: Value) -> (Value, Value) {
     let effect = effect();
     let labels = labels("a.test", "tok", &BTreeMap::from([("team".into(), "x".into())]));
     let name = "cm-acme-http-solver-x".to_owned();
-    let way = Way { effect: &effect, name, host: "a.test", token: "tok", labels, exact: true };
+    let service = name.clone();
+    let way =
+        Way { effect: &effect, name, service, host: "a.test", token: "tok", labels, exact: true };
     let way = way.by_pod();
     let template = serde_json::from_value(template).unwrap();
     (way.pod("tok.key", &pods(), &template), way.pod_service(None))
