@@ -67,6 +67,8 @@ fn a_solver_is_exactly_one() {
     solver_faults(json!({}), &[""]);
     let both = json!({"http01": {"ingress": {}}, "dns01": {"route53": {}}});
     solver_faults(both, &[".dns01"]);
+    solver_faults(json!({"tlsALPN01": {}}), &[]);
+    solver_faults(json!({"http01": {"ingress": {}}, "tlsALPN01": {}}), &[".tlsALPN01"]);
     let wait = json!({"http01": {"ingress": {}}, "waitInsteadOfSelfCheck": "-1s"});
     solver_faults(wait, &[".waitInsteadOfSelfCheck"]);
 }
