@@ -10,7 +10,8 @@
 //! - the webhook's rules ([`validate`]), and feature gates ([`gates`]);
 //! - the arithmetic of the API: conditions ([`condition`]), Go's durations ([`GoDuration`]), times
 //!   ([`Time`]), renewal times ([`renewal`]), cron expressions ([`cron`]), waits after failures
-//!   ([`backoff`]) and subjects as strings ([`subject`]).
+//!   ([`backoff`]) and subjects as strings ([`subject`]);
+//! - the issuers that stand in for a Certificate's first one ([`fallback`]).
 //!
 //! What it knows nothing about: graphs, engines, clocks, networks, keys, certificates. It holds no
 //! state, reads no clock and draws no random number; the time zone database is compiled in. Bytes
@@ -24,6 +25,7 @@
 pub mod backoff;
 pub mod condition;
 pub mod cron;
+pub mod fallback;
 pub mod gates;
 pub mod names;
 pub mod renewal;

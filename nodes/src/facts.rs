@@ -408,6 +408,12 @@ pub struct CertificateFacts {
     pub secret_name: Arc<str>,
     /// spec.issuerRef.
     pub issuer: IssuerRef,
+    /// The issuers that are asked when those before cannot issue, in order, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<IssuerRef>,
+    /// What failed last at each issuer, where our annotation tells it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuer_failures: Vec<IssuerFailure>,
     /// spec.duration: the text and milliseconds.
     pub duration: Option<(Arc<str>, i64)>,
     /// What is wanted of the key.
@@ -431,6 +437,41 @@ pub struct CertificateFacts {
     pub failure_note: Option<FailureNote>,
     /// The status.
     pub status: CertificateStatus,
+}
+
+impl CertificateFacts {
+    /// Every issuer that may be asked, the first first.
+    pub fn issuers(&self) -> impl DoubleEndedIterator<Item = &IssuerRef> {
+        std::iter::once(&self.issuer).chain(&self.fallbacks)
+    }
+
+    /// The listed issuer that a reference names.
+    pub fn listed(&self, issuer: &IssuerRef) -> Option<&IssuerRef> {
+        self.issuers().find(|listed| listed.same(issuer))
+    }
+}
+
+/// The last failure of one issuer of a Certificate that lists several; an entry of the annotation
+/// `everleaf.dev/issuer-failures`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerFailure {
+    /// The issuer, defaults applied.
+    pub issuer: IssuerRef,
+    /// The revision that was worked towards.
+    pub revision: i64,
+    /// The attempt that failed, counted over all issuers.
+    pub attempt: i64,
+    /// How often in a row this issuer failed, in attempts at that revision.
+    pub failures: i64,
+    /// The class; [`Class::Wait`] of an issuer that was missing or not Ready.
+    pub class: Class,
+    /// When it failed.
+    pub at: Timestamp,
+    /// When it may be tried again, where the CA said so.
+    pub not_before: Option<Timestamp>,
+    /// For people, at most 256 bytes.
+    pub detail: Arc<str>,
 }
 
 /// A leaf certificate.
@@ -610,6 +651,9 @@ pub struct RequestFacts {
     /// What it renews at an ACME CA; our annotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<RenewalNote>,
+    /// Whether its Certificate lists other issuers, and so wants to know early what holds it up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_fallback: bool,
 }
 
 /// What an issuer signs with.

@@ -309,6 +309,7 @@ impl Program for Everleaf {
                     Wait::Look => case().look_at(),
                     Wait::Backoff => case().next_attempt_at(),
                     Wait::Quiet => case().quiet_until(),
+                    Wait::Turn => case().passed_over_at(),
                     Wait::Expiry => certificate::expires_at(view, facts),
                     Wait::Retry | Wait::Answer | Wait::Recheck => None,
                 }

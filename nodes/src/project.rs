@@ -14,7 +14,7 @@ use crate::facts::{
 use everleaf_api::types::certificate as api;
 use everleaf_api::types::issuer::{IssuerSpec, IssuerStatus};
 use everleaf_api::{
-    Certificate, CertificateRequest, GoDuration, ObjectMeta, Time, names, validate,
+    Certificate, CertificateRequest, GoDuration, ObjectMeta, Time, fallback, names, validate,
 };
 use everleaf_engine::{Digest, Timestamp, digest_of};
 use serde_json::Value;
@@ -247,7 +247,29 @@ fn copied_annotations(
 ) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut annotations = strings(&copied.filter(&meta.annotations));
     annotations.remove(names::everleaf::FAILURE);
+    annotations.remove(names::everleaf::ISSUER_FAILURES);
+    // An Ingress that has it compares it, whatever else is copied.
+    let listed = meta.annotations.get_key_value(names::everleaf::ISSUER_FALLBACKS);
+    annotations.extend(listed.map(|(key, list)| (key.as_str().into(), list.as_str().into())));
     annotations
+}
+
+/// The issuers beside the first: those of the field, else those of the annotation.
+fn fallbacks(certificate: &Certificate) -> (Vec<IssuerRef>, Option<Problem>) {
+    let (spec, key) = (&certificate.spec, names::everleaf::ISSUER_FALLBACKS);
+    let text = certificate.metadata.annotations.get(key).map_or("", String::as_str);
+    let listed = match spec.fallback_issuer_refs.as_slice() {
+        [] => fallback::parse(text, &spec.issuer_ref),
+        // What is wrong with the field is said of the field.
+        listed => Ok(listed.iter().take(fallback::MAX).cloned().collect()),
+    };
+    match listed {
+        Ok(listed) => (listed.iter().map(issuer_ref).collect(), None),
+        Err(error) => {
+            let path = format!("metadata.annotations[{key}]").into();
+            (Vec::new(), Some(Problem { path, message: error.to_string().into() }))
+        }
+    }
 }
 
 /// A Certificate's facts. `copied` says which annotations go to its requests;
@@ -259,6 +281,7 @@ pub fn certificate(
 ) -> CertificateFacts {
     let (meta, spec) = (&certificate.metadata, &certificate.spec);
     let broken = validate::certificate(spec).into_iter().map(problem);
+    let (fallbacks, mistaken) = fallbacks(certificate);
     let temporary = meta.annotations.get(names::ISSUE_TEMPORARY_CERTIFICATE);
     CertificateFacts {
         created: meta.creation_timestamp.map(instant).unwrap_or_default(),
@@ -269,13 +292,19 @@ pub fn certificate(
         annotations: copied_annotations(meta, copied),
         secret_name: spec.secret_name.as_str().into(),
         issuer: issuer_ref(&spec.issuer_ref),
+        fallbacks,
+        issuer_failures: meta
+            .annotations
+            .get(names::everleaf::ISSUER_FAILURES)
+            .map(|text| notes::issuer_failures(text, &meta.uid))
+            .unwrap_or_default(),
         duration: spec.duration.as_ref().map(|d| (d.to_string().into(), millis(d))),
         key: key_wish(spec.private_key.as_ref()),
         wish: wish(spec, literal_subject_der),
         renewal: renewal(spec),
         history: spec.revision_history_limit,
         spec: spec_digest(spec),
-        problems: broken.chain(unbuilt(spec)).collect(),
+        problems: broken.chain(unbuilt(spec)).chain(mistaken).collect(),
         temporary: temporary.is_some_and(|value| value == "true"),
         failure_note: meta
             .annotations
@@ -321,6 +350,8 @@ pub fn request(
             let owner = meta.controller().map_or("", |owner| owner.uid.as_str());
             notes::renewal(text, owner)
         }),
+        has_fallback: annotation(names::everleaf::ISSUER_FALLBACKS)
+            .is_some_and(|text| !text.trim().is_empty()),
     }
 }
 

@@ -339,7 +339,12 @@ impl<'a> Case<'a> {
     /// What is written to the request's annotations before its status: the failure's class.
     fn status_notes(&self) -> Strings {
         let (conditions, _) = self.desired();
-        let failed = condition(&conditions, "Ready").is_some_and(|r| *r.reason == *"Failed");
+        let ready = condition(&conditions, "Ready").map(|ready| &*ready.reason);
+        if let Some(note) = self.rest_of_order().filter(|_| ready == Some("Pending")) {
+            let text = notes::failure_text(&note, &self.view.object.uid);
+            return [(everleaf_api::names::everleaf::FAILURE.into(), text.into())].into();
+        }
+        let failed = ready == Some("Failed");
         let Some(Holdup::Failed(Unmet { note: Some(note), .. })) =
             self.told_holdup().filter(|_| failed)
         else {

@@ -35,3 +35,8 @@ pub const RENEWAL: &str = "everleaf.dev/renewal";
 /// Annotation of a CertificateRequest and its Order: `true` if it renews a certificate of exactly
 /// the same names, by the same issuer.
 pub const RENEWS: &str = "everleaf.dev/renews";
+/// Annotation of a Certificate, or of an Ingress for its Certificates: the issuers that are asked
+/// when `spec.issuerRef` cannot issue, in order, separated by commas; see [`crate::fallback`].
+pub const ISSUER_FALLBACKS: &str = "everleaf.dev/issuer-fallbacks";
+/// Annotation of a Certificate with several issuers: what failed at each of them last; JSON.
+pub const ISSUER_FAILURES: &str = "everleaf.dev/issuer-failures";

@@ -173,6 +173,11 @@ pub struct CertificateSpec {
     /// False leaves the usages out of the signing request, for issuers that refuse them there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encode_usages_in_request: Option<bool>,
+    /// Issuers that are asked, in this order, when those before cannot issue; at most 8. Everleaf's
+    /// own; the annotation `everleaf.dev/issuer-fallbacks` says the same where the field is not
+    /// served.
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub fallback_issuer_refs: Vec<IssuerRef>,
     /// IP addresses the certificate is good for.
     #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,

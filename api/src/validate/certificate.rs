@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::format::{is_cidr, is_email, is_label_value, is_qualified_name, is_subdomain};
 use super::{Found, Path, Violation, ViolationKind};
 use crate::cron::{Schedule, time_zone};
+use crate::fallback;
 use crate::gates::{Component, FeatureGates, Gate};
 use crate::names;
 use crate::subject::{self, COMMON_NAME};
@@ -32,6 +33,7 @@ pub fn certificate_gated(spec: &CertificateSpec, gates: &FeatureGates) -> Vec<Vi
     let (mut found, root) = (Found::default(), Path::new("spec"));
     secret_name(&mut found, spec, &root);
     issuer_ref(&mut found, &spec.issuer_ref, &root.child("issuerRef"));
+    fallbacks(&mut found, spec, &root.child("fallbackIssuerRefs"));
     identity(&mut found, spec, gates, &root);
     names(&mut found, spec, gates, &root);
     private_key(&mut found, spec, &root);
@@ -82,6 +84,24 @@ pub(super) fn issuer_ref(found: &mut Found, issuer: &IssuerRef, path: &Path) {
         why += &format!("; for a kind of another group set {}", path.child("group").0);
     }
     found.invalid(path.child("kind"), issuer.kind_or_default(), why);
+}
+
+/// Each issuer stands in the list once, and not many do.
+fn fallbacks(found: &mut Found, spec: &CertificateSpec, path: &Path) {
+    let listed = &spec.fallback_issuer_refs;
+    if listed.len() > fallback::MAX {
+        let why = format!("must list at most {} issuers", fallback::MAX);
+        found.invalid(path.clone(), listed.len(), why);
+    }
+    for (i, issuer) in listed.iter().enumerate().take(fallback::MAX) {
+        issuer_ref(found, issuer, &path.index(i));
+        let mut before = std::iter::once(&spec.issuer_ref).chain(&listed[..i]);
+        if before.any(|other| other.refers_to_same(issuer)) {
+            let why = "name each issuer once; the first is that of issuerRef".to_owned();
+            let (at, name) = (path.index(i), Some(issuer.name.clone()));
+            found.add(at, ViolationKind::Duplicate, name, why);
+        }
+    }
 }
 
 /// Who the certificate is for: there must be somebody, and a common name must fit.

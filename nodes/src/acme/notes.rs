@@ -2,12 +2,14 @@
 //! under another.
 //!
 //! `everleaf.dev/acme-attempt` stands on Orders, Challenges and issuers; `everleaf.dev/acme-claim`
-//! on Orders; `everleaf.dev/acme-account` on issuers; `everleaf.dev/acme-seen` on Challenges;
+//! on Orders; `everleaf.dev/issuer-failures` on Certificates; `everleaf.dev/acme-account` on issuers; `everleaf.dev/acme-seen` on Challenges;
 //! `everleaf.dev/failure` on CertificateRequests; `everleaf.dev/renewal` on CertificateRequests
 //! and Orders.
 
 use crate::effect::rfc3339;
-use crate::facts::{Attempt, Claim, Class, FailureNote, RenewalNote, Verified};
+use crate::facts::{
+    Attempt, Claim, Class, FailureNote, IssuerFailure, IssuerRef, RenewalNote, Verified,
+};
 use everleaf_engine::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -246,6 +248,84 @@ pub fn renewal_text(note: &RenewalNote, uid: &str) -> String {
     })
 }
 
+/// The longest text of the failures of issuers, in bytes; a longer one is void.
+const MAX_FAILURES: usize = 32_768;
+/// The longest `detail` of one, in bytes; the rest is cut.
+const MAX_FAILURE_DETAIL: usize = 256;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FailuresText {
+    #[serde(rename = "ownerUID")]
+    owner_uid: String,
+    failures: Vec<IssuerFailureText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IssuerFailureText {
+    issuer: String,
+    revision: i64,
+    attempt: i64,
+    failures: i64,
+    class: Class,
+    #[serde(with = "instant")]
+    at: Option<Timestamp>,
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    detail: String,
+}
+
+/// Reads `everleaf.dev/issuer-failures` of the Certificate with that UID; nothing if it is broken,
+/// too long or another object's.
+pub fn issuer_failures(text: &str, uid: &str) -> Vec<IssuerFailure> {
+    let note = (text.len() <= MAX_FAILURES).then(|| serde_json::from_str::<FailuresText>(text));
+    let Some(Ok(note)) = note.filter(|n| n.as_ref().is_ok_and(|n| n.owner_uid == uid)) else {
+        return Vec::new();
+    };
+    let most = everleaf_api::fallback::MAX + 1;
+    note.failures.into_iter().take(most).filter_map(issuer_failure).collect()
+}
+
+fn issuer_failure(text: IssuerFailureText) -> Option<IssuerFailure> {
+    let issuer = everleaf_api::fallback::one(&text.issuer)?;
+    Some(IssuerFailure {
+        issuer: IssuerRef {
+            name: issuer.name.as_str().into(),
+            kind: issuer.kind_or_default().into(),
+            group: issuer.group_or_default().into(),
+        },
+        revision: text.revision,
+        attempt: text.attempt,
+        failures: text.failures.clamp(1, 1_000_000),
+        class: text.class,
+        at: text.at.unwrap_or_default(),
+        not_before: text.not_before,
+        detail: bounded(&text.detail, MAX_FAILURE_DETAIL).into(),
+    })
+}
+
+/// Writes `everleaf.dev/issuer-failures` for the Certificate with that UID.
+pub fn issuer_failures_text(failures: &[IssuerFailure], uid: &str) -> String {
+    let one = |failure: &IssuerFailure| {
+        let IssuerRef { name, .. } = &failure.issuer;
+        let (group, kind) = (failure.issuer.group_or_default(), failure.issuer.kind_or_default());
+        IssuerFailureText {
+            issuer: format!("{group}/{kind}/{name}"),
+            revision: failure.revision,
+            attempt: failure.attempt,
+            failures: failure.failures,
+            class: failure.class,
+            at: Some(failure.at),
+            not_before: failure.not_before,
+            detail: bounded(&failure.detail, MAX_FAILURE_DETAIL).to_owned(),
+        }
+    };
+    let failures = failures.iter().map(one).collect();
+    write(&FailuresText { owner_uid: uid.to_owned(), failures })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,6 +340,29 @@ mod tests {
         let under = Verified { spec: Digest(7), secrets: Digest(8) };
         assert_eq!(verified(&verified_text(under, "u1"), "u1"), Some(under));
         assert_eq!(verified(&verified_text(under, "u1"), "u2"), None);
+    }
+
+    #[test]
+    fn failures_of_issuers_are_read_as_written_and_void_under_another_uid() {
+        let issuer = |name: &str| IssuerRef {
+            name: name.into(),
+            kind: "Issuer".into(),
+            group: "cert-manager.io".into(),
+        };
+        let failure = |name: &str| IssuerFailure {
+            issuer: issuer(name),
+            revision: 2,
+            attempt: 3,
+            failures: 1,
+            class: Class::RateLimited,
+            at: Timestamp::from_seconds(5),
+            not_before: Some(Timestamp::from_seconds(9)),
+            detail: "\u{1}".repeat(256).into(),
+        };
+        let written: Vec<_> = (0..9).map(|i| failure(&format!("{}{i}", "n".repeat(250)))).collect();
+        let text = issuer_failures_text(&written, "u1");
+        assert_eq!(issuer_failures(&text, "u1"), written);
+        assert_eq!(issuer_failures(&text, "u2"), []);
     }
 
     proptest! {
@@ -290,6 +393,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_readers_panic(text in any::<String>()) {
             let _ = (attempt(&text, ""), claim(&text, ""), seen(&text, ""), failure(&text, ""));
+            let _ = issuer_failures(&text, "");
         }
     }
 }

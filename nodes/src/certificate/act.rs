@@ -38,8 +38,7 @@ pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
 
 impl Case<'_> {
     fn start(&self, step: Step, item: &str, what: (Do, Vec<Event>)) -> Start<Effect> {
-        let issuer = &self.cert.issuer;
-        let (kind, name) = (issuer.kind_or_default(), &issuer.name);
+        let (kind, name) = (self.turn.kind_or_default(), &self.turn.name);
         let lane = format!("{}/{kind}/{name}", self.view.key.namespace);
         let revision = u64::try_from(self.revision() + 1).unwrap_or(0);
         start(self.view, step as usize, item, (revision, &lane), what)
@@ -152,7 +151,7 @@ impl Case<'_> {
             labels: self.cert.labels.clone(),
             annotations: self.request_annotations(&key, revision),
             wish: self.cert.wish.clone(),
-            issuer: self.cert.issuer.clone(),
+            issuer: self.turn.clone(),
             duration: self.cert.duration.as_ref().map(|(text, _)| text.clone()),
             key: self.place(&key),
             fingerprint: key.fingerprint.clone(),
@@ -166,7 +165,7 @@ impl Case<'_> {
     fn request_annotations(&self, key: &NextKey<'_>, revision: i64) -> Strings {
         let uid = &self.view.object.uid;
         let secret = key.secret.map_or_else(|| self.key_secret_name(), |s| s.name.clone());
-        let input = digest_of(&(uid, key.fingerprint, &self.cert.wish, &self.cert.issuer));
+        let input = digest_of(&(uid, key.fingerprint, &self.cert.wish, self.turn));
         let mut all = self.cert.annotations.clone();
         all.extend([
             (names::CERTIFICATE_NAME.into(), self.view.key.name.clone()),
@@ -176,6 +175,7 @@ impl Case<'_> {
             (names::everleaf::INPUT_DIGEST.into(), input.to_string().into()),
             (names::everleaf::OWNER_UID.into(), uid.clone()),
         ]);
+        self.tell_of_fallbacks(&mut all);
         self.tell_of_renewal(&mut all);
         if self.renews_at_an_acme_ca() {
             all.insert(names::everleaf::RENEWS.into(), "true".into());
@@ -186,18 +186,18 @@ impl Case<'_> {
     /// Whether the CA, an ACME one, issued what is stored for the very same names not too long
     /// ago: it exempts such a renewal from some of its limits.
     fn renews_at_an_acme_ca(&self) -> bool {
-        let acme = self.issuer.is_some_and(|i| matches!(i.signer, Signer::Acme(_)));
+        let acme = self.signer.is_some_and(|i| matches!(i.signer, Signer::Acme(_)));
         let Some(leaf) = self.leaf().filter(|_| acme) else { return false };
         self.is_from_this_issuer()
             && super::policy::name_differences(self.cert, leaf).is_empty()
             && self.view.now.since(leaf.not_before) < SEEN_FOR
     }
 
-    /// Whether the Secret says that what is in it came from the issuer that the spec names.
+    /// Whether the Secret says that what is in it came from the issuer whose turn it is.
     pub(super) fn is_from_this_issuer(&self) -> bool {
         let Some(secret) = self.secret else { return false };
         let same = |name: &str, wanted: &str| secret.facts.annotation(name) == Some(wanted);
-        let issuer = &self.cert.issuer;
+        let issuer = self.turn;
         let kind = secret.facts.annotation("issuer-kind").filter(|kind| !kind.is_empty());
         same("issuer-name", &issuer.name) && kind.unwrap_or("Issuer") == issuer.kind_or_default()
     }

@@ -6,14 +6,15 @@
 
 mod act;
 mod annotations;
+mod fallback;
 mod policy;
 mod renewal;
 mod status;
 mod window;
 
 use crate::facts::{
-    CertificateFacts, Condition, Content, Fingerprint, IssuerFacts, KeyFacts, KeyKind, KeyWish,
-    Kind, Leaf, Material, Parsed, RequestFacts, SecretFacts, Signer, condition,
+    CertificateFacts, Condition, Content, Fingerprint, IssuerFacts, IssuerRef, KeyFacts, KeyKind,
+    KeyWish, Kind, Leaf, Material, Parsed, RequestFacts, SecretFacts, Signer, condition,
 };
 use crate::plan::certificate as plan;
 use crate::program::{Everleaf, Sight, children, issuer_key, naming_secret};
@@ -77,9 +78,14 @@ pub(crate) struct Case<'a> {
     pub memory_key: Option<&'a KeyFacts>,
     /// The name of the Certificate that owns the Secret, if it is another one.
     pub owner: Option<Arc<str>>,
+    /// The issuer that the stored leaf came from; the first where that is none of those listed.
+    pub served: &'a IssuerRef,
     pub issuer: Option<&'a IssuerFacts>,
-    /// What the CA issuer signs with.
+    /// What that issuer signs with, if it is a CA.
     pub ca: Option<&'a Leaf>,
+    /// The issuer whose turn it is to answer the request of the next revision.
+    pub turn: &'a IssuerRef,
+    pub signer: Option<&'a IssuerFacts>,
     pub violation: Option<Violation>,
 }
 
@@ -92,7 +98,8 @@ impl<'a> Case<'a> {
         let namespace = &view.key.namespace;
         let secret_key = ObjectKey::new(Kind::Secret, namespace.clone(), cert.secret_name.clone());
         let secret = secret_at(view, &secret_key, &cert.secret_name);
-        let issuer = issuer_of(view, cert);
+        let served = fallback::served(cert, secret.map(|s| s.facts));
+        let issuer = issuer_of(view, served);
         let mut case = Self {
             program,
             view,
@@ -101,12 +108,17 @@ impl<'a> Case<'a> {
             key_secrets: key_secrets_of(view),
             memory_key: memory_key_of(view),
             owner: owner_of(view, cert, secret.map(|s| s.facts)),
-            ca: issuer.and_then(|facts| ca_of(program, view, cert, facts)),
+            ca: issuer.and_then(|facts| ca_of(program, view, served, facts)),
+            served,
             issuer,
+            turn: &cert.issuer,
+            signer: None,
             secret,
             secret_key,
             violation: None,
         };
+        case.turn = case.find_turn();
+        case.signer = issuer_of(view, case.turn);
         case.violation = case.find_violation();
         case
     }
@@ -177,14 +189,14 @@ impl<'a> Case<'a> {
     /// Whether the key would be kept in the memory of this process until it is stored: where the
     /// answer comes from ourselves and at once, a Secret for it would be two writes for nothing.
     pub(crate) fn keeps_key_in_memory(&self) -> bool {
-        let signer = self.issuer.map(|issuer| &issuer.signer);
+        let signer = self.signer.map(|issuer| &issuer.signer);
         self.answers_ourselves()
             && matches!(signer, Some(Signer::Ca { .. } | Signer::SelfSigned { .. }))
     }
 
     /// Whether the request is approved and answered here, so that it is very likely soon over.
     pub(crate) fn answers_ourselves(&self) -> bool {
-        let signer = self.issuer.map(|issuer| &issuer.signer);
+        let signer = self.signer.map(|issuer| &issuer.signer);
         let signs =
             matches!(signer, Some(Signer::Ca { .. } | Signer::SelfSigned { .. } | Signer::Acme(_)));
         signs && self.program.options.approve && self.program.options.runs.answers(signer)
@@ -194,7 +206,7 @@ impl<'a> Case<'a> {
     /// manifests are applied in any order.
     pub(crate) fn issuer_may_come(&self) -> bool {
         let young = self.cert.created.plus_millis(self.program.settings.certificate.issuer_grace);
-        self.issuer.is_none() && self.cert.issuer.is_ours() && self.view.now < young
+        self.signer.is_none() && self.turn.is_ours() && self.view.now < young
     }
 
     /// The key to use again, where a new revision is to keep its key.
@@ -211,14 +223,20 @@ impl<'a> Case<'a> {
             kept && key_fits(facts, &self.cert.key)
                 && !(self.cert.key.rotate && self.is_used(facts))
         };
-        let memory = self.memory_key.filter(|facts| fits(facts));
+        let asked = self.next_request().and_then(|r| r.facts.csr.good()).map(|c| &c.fingerprint);
+        // A key that was kept for an issuer that answers at once may be too short-lived for the
+        // next one on the list.
+        let lasts = |facts: &KeyFacts| {
+            let kept = !self.has_fallbacks() || self.keeps_key_in_memory();
+            kept || asked == Some(&facts.fingerprint)
+        };
+        let memory = self.memory_key.filter(|facts| fits(facts) && lasts(facts));
         let memory = memory.map(|facts| NextKey { fingerprint: &facts.fingerprint, secret: None });
         let stored = self.key_secrets.iter().filter_map(|secret| {
             let facts = secret.facts.material()?.key.good().filter(|facts| fits(facts))?;
             Some(NextKey { fingerprint: &facts.fingerprint, secret: Some(*secret) })
         });
         let all: Vec<NextKey<'a>> = memory.into_iter().chain(stored).collect();
-        let asked = self.next_request().and_then(|r| r.facts.csr.good()).map(|c| &c.fingerprint);
         let used = all.iter().find(|key| Some(key.fingerprint) == asked);
         used.or(all.first()).copied()
     }
@@ -283,7 +301,7 @@ impl<'a> Case<'a> {
     }
 
     fn next_is_spare(&self, request: &Request<'a>) -> bool {
-        let terminal = status::failure_of(self, request).is_some();
+        let terminal = status::failure_of(self, request).is_some() || self.is_given_up(request);
         if terminal && self.is_of_this_spec(request) {
             let again =
                 self.is_forced() || self.next_attempt_at().is_some_and(|at| at <= self.view.now);
@@ -438,6 +456,10 @@ impl plan::Facts for Case<'_> {
         self.quiet_end()
     }
 
+    fn passed_over_at(&self) -> Option<Timestamp> {
+        self.end_of_turn()
+    }
+
     fn expires_at(&self) -> Option<Timestamp> {
         self.leaf().map(|leaf| leaf.not_after)
     }
@@ -459,6 +481,10 @@ impl Case<'_> {
     pub(crate) fn quiet_until(&self) -> Option<Timestamp> {
         plan::Facts::quiet_until(self)
     }
+
+    pub(crate) fn passed_over_at(&self) -> Option<Timestamp> {
+        plan::Facts::passed_over_at(self)
+    }
 }
 
 fn secret_at<'a>(
@@ -479,8 +505,8 @@ pub(crate) fn expires_at(view: &Sight<'_>, cert: &CertificateFacts) -> Option<Ti
     secret.material()?.leaf.good().map(|leaf| leaf.not_after)
 }
 
-fn issuer_of<'a>(view: &Sight<'a>, cert: &CertificateFacts) -> Option<&'a IssuerFacts> {
-    let key = issuer_key(&view.key.namespace, &cert.issuer)?;
+fn issuer_of<'a>(view: &Sight<'a>, issuer: &IssuerRef) -> Option<&'a IssuerFacts> {
+    let key = issuer_key(&view.key.namespace, issuer)?;
     view.get(&key)?.facts.issuer()
 }
 
@@ -488,11 +514,11 @@ fn issuer_of<'a>(view: &Sight<'a>, cert: &CertificateFacts) -> Option<&'a Issuer
 fn ca_of<'a>(
     program: &Everleaf,
     view: &Sight<'a>,
-    cert: &CertificateFacts,
+    reference: &IssuerRef,
     issuer: &IssuerFacts,
 ) -> Option<&'a Leaf> {
     let Signer::Ca { secret, .. } = &issuer.signer else { return None };
-    let namespace = match cert.issuer.kind_or_default() {
+    let namespace = match reference.kind_or_default() {
         "ClusterIssuer" => program.options.cluster_resource_namespace.clone(),
         _ => view.key.namespace.clone(),
     };

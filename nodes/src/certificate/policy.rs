@@ -98,11 +98,12 @@ impl Case<'_> {
         };
         let annotated = ["issuer-name", "issuer-kind", "issuer-group"];
         let annotated = annotated.iter().any(|name| secret.annotation(name).is_some());
-        let wanted = &self.cert.issuer;
-        let same = (!annotated || before.name == wanted.name)
-            && before.kind_or_default() == wanted.kind_or_default()
-            && before.group_or_default() == wanted.group_or_default();
-        if same {
+        let same = |wanted: &IssuerRef| {
+            (!annotated || before.name == wanted.name)
+                && before.kind_or_default() == wanted.kind_or_default()
+                && before.group_or_default() == wanted.group_or_default()
+        };
+        if self.cert.issuers().any(same) {
             return None;
         }
         let before =
@@ -210,7 +211,7 @@ pub(crate) fn request_differences(
     differs("spec.usages", usages(&wish.usages) != usages(&request.usages));
     let durations = cert.duration.as_ref().map(|(_, ms)| *ms).zip(request.duration_ms);
     differs("spec.duration", durations.is_some_and(|(a, b)| a != b));
-    differs("spec.issuerRef", !cert.issuer.same(&request.issuer));
+    differs("spec.issuerRef", cert.listed(&request.issuer).is_none());
     Ok(paths)
 }
 

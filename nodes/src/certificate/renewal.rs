@@ -127,6 +127,9 @@ impl Case<'_> {
         // the ladder is waited out from now.
         let failed = self.cert.status.last_failure?;
         let failed = if self.is_ahead(failed) { self.view.now } else { failed };
+        if self.has_fallbacks() {
+            return self.pick(&self.failures()).at.map(|at| at.max(failed));
+        }
         let failures = self.cert.status.failed_attempts.unwrap_or(1);
         self.attempt_after(failed, failures, &self.recorded_note())
     }

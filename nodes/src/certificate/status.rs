@@ -12,7 +12,7 @@ use crate::status::{Patch, Wanted, remove, set};
 use everleaf_engine::{Failure, FailureClass, Timestamp};
 use serde_json::{Value, json};
 
-/// Why an attempt failed for good.
+/// Why an attempt failed for good, or was given up for another issuer.
 pub(super) struct Failed {
     pub reason: String,
     pub message: String,
@@ -133,6 +133,7 @@ impl Case<'_> {
             let message = ready.map_or_else(|| "".into(), |ready| ready.message.clone());
             events.push(Event::warning("IncorrectCertificate", message));
         }
+        events.extend(self.fallback_event(&is));
         if let Some(error) = self.window_error().filter(|_| self.has_news()) {
             events.push(Event::warning("WindowError", error));
         }
@@ -163,6 +164,7 @@ impl Case<'_> {
         } else {
             self.say_wanting(&mut status);
         }
+        self.say_fallback(&mut status);
         self.mend_failure_time(&mut status);
         status
     }
@@ -249,10 +251,12 @@ impl Case<'_> {
     }
 
     /// The failure of the next revision's request that the status does not tell of yet.
-    fn unrecorded_failure(&self) -> Option<Failed> {
+    pub(super) fn unrecorded_failure(&self) -> Option<Failed> {
         let request = self.next_request().filter(|request| self.is_of_this_spec(request))?;
-        let failed = failure_of(self, &request)?;
-        (!self.is_recorded(&request)).then_some(failed)
+        if self.is_recorded(&request) {
+            return None;
+        }
+        failure_of(self, &request).or_else(|| self.passed_over(&request))
     }
 
     /// What is known of the class of the failure that the status tells of.
@@ -266,12 +270,19 @@ impl Case<'_> {
     /// What is noted on the Certificate before a failure is recorded: its class, for the request
     /// that tells of it goes before the next attempt. The usual class needs no note.
     pub(super) fn status_notes(&self) -> Strings {
+        use everleaf_api::names::everleaf::{FAILURE, ISSUER_FAILURES};
         let Some(failed) = self.unrecorded_failure() else { return Strings::new() };
-        if failed.note.class == Class::User && self.cert.failure_note.is_none() {
-            return Strings::new();
+        let mut all = Strings::new();
+        if failed.note.class != Class::User || self.cert.failure_note.is_some() {
+            let text = notes::failure_text(&failed.note, &self.view.object.uid);
+            all.insert(FAILURE.into(), text.into());
         }
-        let text = notes::failure_text(&failed.note, &self.view.object.uid);
-        [(everleaf_api::names::everleaf::FAILURE.into(), text.into())].into()
+        if self.has_fallbacks() {
+            let failures = self.failures_to_be();
+            let text = notes::issuer_failures_text(&failures, &self.view.object.uid);
+            all.insert(ISSUER_FAILURES.into(), text.into());
+        }
+        all
     }
 
     fn say_failed(&self, status: &mut CertificateStatus, failed: Failed) {
@@ -279,7 +290,18 @@ impl Case<'_> {
         let attempt = attempt.unwrap_or_else(|| self.attempt());
         let at = failed.at.unwrap_or(self.view.now).min(self.view.now);
         let at = Timestamp::from_seconds(at.as_seconds());
-        let next = self.attempt_after(at, attempt, &failed.note).map(rfc3339);
+        let next = if self.has_fallbacks() {
+            self.pick(&self.failures_to_be()).at
+        } else {
+            self.attempt_after(at, attempt, &failed.note)
+        };
+        status.failed_attempts = Some(attempt);
+        status.last_failure = Some(at);
+        if self.has_fallbacks() && next.is_some_and(|next| next <= self.view.now) {
+            // Another issuer is asked at once; the condition FallbackIssuer says why.
+            return self.say_issuing(status);
+        }
+        let next = next.map(rfc3339);
         let what_next = match (failed.note.class, next) {
             (Class::Paused, _) | (_, None) => format!(
                 "Attempt {attempt} failed because the CA paused the account or a name; it is not \
@@ -299,8 +321,6 @@ impl Case<'_> {
             "The certificate request has failed to complete and will be retried: {}. {what_next}",
             failed.message
         );
-        status.failed_attempts = Some(attempt);
-        status.last_failure = Some(at);
         self.say(status, "Issuing", "False", (&failed.reason, message));
     }
 
@@ -332,7 +352,7 @@ impl Case<'_> {
         if let Some(trouble) = self.trouble() {
             return Some(trouble.message.clone());
         }
-        let request = self.next_request()?;
+        let request = self.next_request().filter(|request| !self.is_over(request))?;
         let pending = request.ready().filter(|ready| *ready.reason == *"Pending")?;
         Some(format!("CertificateRequest {:?}: {}", request.key.name, pending.message))
     }
@@ -413,7 +433,7 @@ impl Case<'_> {
         }
     }
 
-    fn say(
+    pub(super) fn say(
         &self,
         status: &mut CertificateStatus,
         kind: &'static str,

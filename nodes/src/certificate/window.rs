@@ -90,7 +90,7 @@ impl<'a> Case<'a> {
         }
         let leaf = self.leaf().filter(|leaf| leaf.not_after > self.view.now)?;
         let id = leaf.ari_id.as_ref()?;
-        let served = Served::find(self.view, &self.cert.issuer).filter(Served::is_ready)?;
+        let served = Served::find(self.view, self.served).filter(Served::is_ready)?;
         Some((leaf, id, served))
     }
 
@@ -140,7 +140,7 @@ impl<'a> Case<'a> {
     pub(super) fn tell_of_renewal(&self, annotations: &mut Strings) {
         annotations.remove(names::everleaf::RENEWAL);
         annotations.remove(names::everleaf::ACME_ACCOUNT_URL);
-        let Some(served) = Served::find(self.view, &self.cert.issuer) else { return };
+        let Some(served) = Served::find(self.view, self.turn) else { return };
         if !served.uri().is_empty() {
             annotations.insert(names::everleaf::ACME_ACCOUNT_URL.into(), served.uri().clone());
         }

@@ -3,7 +3,9 @@
 use super::{Case, Holdup, Unmet};
 use crate::acme::{check, naming};
 use crate::effect::{Acme, Base, NewOrder, rfc3339};
-use crate::facts::{AcmeFacts, AcmeState, Class, Csr, FailureNote, Kind, OrderFacts, Signer};
+use crate::facts::{
+    AcmeFacts, AcmeState, Attempt, Class, Csr, FailureNote, Kind, OrderFacts, Signer,
+};
 use crate::program::{Sight, children};
 use crate::status::{remove, to_json};
 use everleaf_api::GoDuration;
@@ -147,15 +149,26 @@ impl<'a> Case<'a> {
         let place = format!("{}/{}", order.key.namespace, order.key.name);
         let mut message =
             format!("Waiting on certificate issuance from order {place}: \"pending\"");
-        let attempt = order.facts.attempt.as_ref().filter(|attempt| {
-            let trouble = attempt.class == Class::RateLimited || attempt.number > 2;
-            trouble && attempt.class != Class::Wait && attempt.not_before > Some(self.view.now)
-        });
-        if let Some(attempt) = attempt {
+        if let Some(attempt) = self.resting(order) {
             let next = attempt.not_before.map(rfc3339).unwrap_or_default();
             message += &format!("; {}, tried again at {next}", attempt.detail);
         }
         Some(message)
+    }
+
+    /// What an Order rests for, if that is worth telling.
+    fn resting(&self, order: OrderSight<'a>) -> Option<&'a Attempt> {
+        order.facts.attempt.as_ref().filter(|attempt| {
+            let trouble = attempt.class == Class::RateLimited || attempt.number > 2;
+            trouble && attempt.class != Class::Wait && attempt.not_before > Some(self.view.now)
+        })
+    }
+
+    /// The same for the Certificate, where it could ask another issuer.
+    pub(super) fn rest_of_order(&self) -> Option<FailureNote> {
+        let order = self.order().filter(|_| self.acme().is_some() && self.request.has_fallback)?;
+        let attempt = self.resting(order)?;
+        Some(FailureNote { class: attempt.class, not_before: attempt.not_before })
     }
 
     /// Whether the Order holds a certificate that can be taken over.

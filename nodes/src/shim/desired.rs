@@ -51,13 +51,14 @@ pub(super) fn of(options: &Options, name: &Arc<str>, ingress: &IngressFacts) -> 
     }
     let issuer = issuer(options, ingress);
     let shaped = annotations::shape(&ingress.annotations);
-    let twice = named_twice(ingress);
-    let (issuer, shaped) = match (issuer, shaped, twice) {
+    let fault = named_twice(ingress)
+        .or_else(|| issuer.as_ref().ok().and_then(|first| misread_fallbacks(ingress, first)));
+    let (issuer, shaped) = match (issuer, shaped, fault) {
         (Ok(issuer), Ok(shaped), None) => (issuer, shaped),
-        (issuer, shaped, twice) => {
+        (issuer, shaped, fault) => {
             let mut problems: Vec<Problem> = issuer.err().into_iter().collect();
             problems.extend(shaped.err().unwrap_or_default());
-            problems.extend(twice);
+            problems.extend(fault);
             return Desired::broken(problems);
         }
     };
@@ -121,6 +122,13 @@ fn issuer(options: &Options, ingress: &IngressFacts) -> Result<IssuerRef, Proble
     Ok(IssuerRef { name, kind, group })
 }
 
+/// Why the list of further issuers cannot be read.
+fn misread_fallbacks(ingress: &IngressFacts, first: &IssuerRef) -> Option<Problem> {
+    let key = names::everleaf::ISSUER_FALLBACKS;
+    let error = everleaf_api::fallback::parse(ingress.annotations.get(key)?, first).err()?;
+    Some(problem(format!("metadata.annotations[{key}]"), error.to_string()))
+}
+
 fn named_twice(ingress: &IngressFacts) -> Option<Problem> {
     let mut seen = BTreeSet::new();
     let twice = ingress.tls.iter().find(|(s, _)| !s.is_empty() && !seen.insert(s.clone()))?;
@@ -175,6 +183,8 @@ fn annotations_of(
     let extra = options.extra_certificate_annotations.iter();
     let extra = extra.filter_map(|key| Some((key.clone(), ingress.annotations.get(key)?.clone())));
     let mut all: Strings = extra.collect();
+    let listed = ingress.annotations.get_key_value(names::everleaf::ISSUER_FALLBACKS);
+    all.extend(listed.map(|(key, list)| (key.clone(), list.clone())));
     all.extend(shaped.overrides.clone());
     if shaped.edits_in_place {
         all.insert(names::HTTP01_OVERRIDE_INGRESS_NAME.into(), name.clone());
