@@ -6,6 +6,7 @@
 
 mod act;
 mod annotations;
+mod outputs;
 mod policy;
 mod renewal;
 mod status;
@@ -389,7 +390,7 @@ impl plan::Facts for Case<'_> {
     fn tended(&self) -> bool {
         // A spec that cannot be honoured whole is not honoured in part: an apply without what
         // the refused fields put into the Secret would take it away.
-        self.refused() || self.is_tended()
+        self.refused() || (self.is_tended() && self.differs().is_none())
     }
 
     fn failed(&self) -> bool {

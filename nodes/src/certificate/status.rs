@@ -403,6 +403,9 @@ impl Case<'_> {
     /// What else a user wants to know of a good certificate.
     fn ready_suffix(&self) -> String {
         let Some(leaf) = self.leaf() else { return String::new() };
+        if let Some(untended) = self.untended() {
+            return untended;
+        }
         if self.ends_with_its_ca(leaf) {
             let end = rfc3339(leaf.not_after);
             return format!("; it ends with its CA at {end} and is renewed when the CA is");
@@ -411,6 +414,15 @@ impl Case<'_> {
             Some(fault) => format!("; its chain does not hold together: {fault}"),
             None => String::new(),
         }
+    }
+
+    /// Why the Secret is not written again around its pair, where it should be.
+    fn untended(&self) -> Option<String> {
+        let failure = self.view.failure(Step::TendSecret as usize).filter(is_lasting)?;
+        let reason = self.differs().unwrap_or("SecretManagedMetadataMismatch");
+        let message = &failure.message;
+        (!self.tended())
+            .then(|| format!("; its Secret is not as it should be ({reason}): {message}"))
     }
 
     fn say(

@@ -481,6 +481,7 @@ pub fn unread() -> SecretFacts {
         next_key: false,
         deleting: false,
         annotations: BTreeMap::new(),
+        managed: None,
         content: everleaf_nodes::facts::Content::Unread,
     }
 }

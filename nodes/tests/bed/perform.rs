@@ -62,6 +62,7 @@ impl Bed {
                     leaf: Parsed::Missing,
                     chain_fault: None,
                     has_ca: false,
+                    beside: Default::default(),
                 }));
                 self.put(&key(Kind::Secret, name), Thing::Facts(Facts::Secret(Box::new(secret))));
             }
@@ -88,6 +89,7 @@ impl Bed {
                     leaf: Parsed::Good(leaf),
                     chain_fault: None,
                     has_ca: false,
+                    beside: Default::default(),
                 }));
                 let place = key(Kind::Secret, &store.secret);
                 self.put(&place, Thing::Facts(Facts::Secret(Box::new(secret))));

@@ -166,8 +166,9 @@ impl World {
             }
             Do::Settle { annotations, patch } => self.settle(job, annotations, patch),
             Do::Delete { key, base } => self.delete(job, key, base),
-            Do::TendSecret { secret, base, annotations, owned } => {
-                self.tend_secret(job, (secret, base), annotations, *owned)
+            Do::TendSecret { secret, base, annotations, labels, beside, owned: _ } => {
+                let texts = (labels, annotations);
+                self.tend_secret(job, (secret, base), texts, beside.as_deref())
             }
             Do::EnsureKey { source, place } => self.ensure_key(job, source, place),
             Do::CreateRequest(request) => self.create_request(job, request),

@@ -188,6 +188,7 @@ fn secret(meta: &ObjectMeta, object: &Value, whole: bool) -> SecretFacts {
         next_key: is_true(names::NEXT_PRIVATE_KEY),
         deleting: meta.is_deleting(),
         annotations,
+        managed: project::managed(object),
         content: if whole {
             Content::Read(Box::new(material::material(&object["data"])))
         } else {
