@@ -81,7 +81,7 @@ impl Invariant for Backoff {
         if edited || forced {
             return Ok(());
         }
-        let ladder = model::ladder(*count);
+        let ladder = model::ladder_of(&certificate, *count);
         let cap = end.map(|end| ((end - at) / 4).max(HOUR));
         let wanted = ladder.min(cap.unwrap_or(i64::MAX)) / 10 * 9;
         let gap = world.now - at + skew(world) + 2000;
