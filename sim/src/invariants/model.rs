@@ -102,6 +102,13 @@ fn folded<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     names.map(str::to_lowercase).collect()
 }
 
+/// Whether two lists of names are the same sets.
+pub(super) fn same_names(a: &everleaf_nodes::facts::Names, b: &everleaf_nodes::facts::Names) -> bool {
+    let set = |list: &[Arc<str>]| folded(list.iter().map(|name| &**name));
+    let lists = [(&a.dns, &b.dns), (&a.ips, &b.ips), (&a.uris, &b.uris), (&a.emails, &b.emails)];
+    lists.into_iter().all(|(a, b)| set(a) == set(b))
+}
+
 /// Whether a leaf is what a spec asks for: names, key, CA or not.
 pub(super) fn conforms(spec: &Value, leaf: &SymCert) -> Result<(), String> {
     let list = |field: &str| spec[field].as_array().into_iter().flatten().filter_map(Value::as_str);

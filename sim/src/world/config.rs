@@ -259,6 +259,8 @@ pub enum Mutant {
     MixesAccounts,
     /// What was presented stays.
     LeavesRecords,
+    /// Beside each record stands another, which nobody removes.
+    PresentsTwice,
     /// With our record, everybody's are removed.
     SweepsRecords,
 }

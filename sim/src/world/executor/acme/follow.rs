@@ -86,9 +86,6 @@ impl World {
                 Ok(self.write_acme_status(job, status)?)
             }
             (Status::Valid, _) => self.download(job, going, &order),
-            (Status::Pending, None) if self.config.mutant == Mutant::FinalizesEarly => {
-                Ok(self.write_acme_status(job, state("ready"))?)
-            }
             (Status::Ready, _) => Ok(self.write_acme_status(job, state("ready"))?),
             (Status::Processing, _) => {
                 let fault = Fault::wait("refresh", said.after, Some(state("processing")));

@@ -89,7 +89,7 @@ impl World {
             Err(ailment) => Err(ailment),
         };
         match placed {
-            Ok(order) => Ok(self.write_order(job, &it.account, (&key, id), &order)?),
+            Ok(order) => self.write_order(job, &it.account, (&key, id), &order),
             Err(ailment) => Err(self.refused_order(job, it, &ailment)),
         }
     }
@@ -183,19 +183,33 @@ impl World {
         account: &Account,
         signer: (&SymKey, AccountId),
         order: &OrderView,
-    ) -> Done {
+    ) -> Told {
         let base = base_of(&account.directory);
-        let unread = order.status != Status::Pending;
+        // Of one that is ready nobody needs them.
+        let mut unread = order.status != Status::Pending;
+        let mut patience = None;
         let mut authorizations = Vec::new();
         for id in &order.authorizations {
+            let read = (!unread).then(|| self.read_one(job, account, signer, *id));
+            let read = read.and_then(|read| {
+                read.map_err(|ailment| patience = Some(Fault::of(&ailment))).ok()
+            });
+            // A CA that asks for patience is asked nothing more.
+            unread |= patience.as_ref().is_some_and(|fault| fault.after.is_some());
             let url = format!("{base}/authz/{id}");
-            let read = if unread { None } else { self.read_one(job, account, signer, *id).ok() };
             authorizations.push(read.unwrap_or_else(|| json!({ "url": url })));
         }
+        let early = self.config.mutant == Mutant::FinalizesEarly;
+        let state = if early { "ready" } else { order.status.as_str() };
         let status = json!({ "url": format!("{base}/order/{}", order.id),
             "finalizeURL": format!("{base}/finalize/{}", order.id),
-            "state": order.status.as_str(), "authorizations": authorizations });
-        self.write_acme_status(job, status)
+            "state": state, "authorizations": authorizations });
+        match patience.filter(|fault| fault.after.is_some()) {
+            Some(fault) => {
+                Err(Fault { step: Some("fetch"), status: Some(status), ..fault }.into())
+            }
+            None => Ok(self.write_acme_status(job, status)?),
+        }
     }
 
     /// An authorization as the status has it.

@@ -17,7 +17,7 @@ use everleaf_nodes::facts::Class;
 use serde_json::json;
 
 /// The name of the record that proves a name.
-pub(in super::super::super) fn record_name(dns_name: &str) -> String {
+fn record_name(dns_name: &str) -> String {
     format!("_acme-challenge.{dns_name}")
 }
 
@@ -65,15 +65,27 @@ impl World {
         Ok(self.annotate(job, ours::ACME_SEEN, &text)?)
     }
 
+    /// Whether what a Challenge shows can be seen from outside now.
+    pub fn is_seen(&self, challenge: &serde_json::Value) -> bool {
+        let part = |pointer: &str| super::super::super::project::text(challenge, pointer);
+        let (name, key) = (part("/spec/dnsName"), part("/spec/key"));
+        if part("/spec/type") == "DNS-01" {
+            return self.is_everywhere(name, key);
+        }
+        let site = self.outside.net.sites.get(name);
+        let page = site.and_then(|site| site.pages.get(&path(part("/spec/token"))));
+        page.is_some_and(|page| page == key)
+    }
+
     /// Whether a host answers under a token, seen from here.
-    pub(in super::super::super) fn is_served(&mut self, host: &str, token: &str, key: &str) -> bool {
+    fn is_served(&mut self, host: &str, token: &str, key: &str) -> bool {
         let now = self.now;
         let answer = self.outside.net.http(now, 0, host, &path(token));
         answer.is_ok_and(|answer| answer.status == 200 && answer.body == key)
     }
 
     /// Whether every server of the zone has a record.
-    pub(in super::super::super) fn is_everywhere(&self, dns_name: &str, value: &str) -> bool {
+    fn is_everywhere(&self, dns_name: &str, value: &str) -> bool {
         let dns = &self.outside.net.dns;
         let name = record_name(dns_name);
         let Some(zone) = dns.zone_of(&name) else { return false };
@@ -113,6 +125,11 @@ impl World {
         let (lost, made) = (struck, !struck || self.faults.chance(500));
         if made {
             self.apply_change(&change)?;
+            if add && self.config.mutant == Mutant::PresentsTwice {
+                let again = Data::Txt(format!("{value}-again"));
+                // The zone was just there.
+                let _ = self.outside.net.dns.add(now, &name, again);
+            }
             let value = value.to_owned();
             let (replica, order) = (job.at, job.order.clone());
             self.emitted.push(Event::Recorded { replica, order, name, value, add });
