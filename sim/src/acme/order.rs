@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::account::per_account;
-use super::call::{AccountId, AuthorizationId, Call, Csr, NewOrder, OrderId, OrderView, Reply, Status};
+use super::call::{
+    AccountId, AuthorizationId, Call, Csr, NewOrder, OrderId, OrderView, Reply, Status,
+};
 use super::config::Profile;
 use super::fault::{Fault, Wrong};
 use super::identifier::{Identifier, Identifiers, redundant, set_key};

@@ -7,9 +7,9 @@ use crate::dns::Data;
 use crate::world::World;
 use crate::world::acme::{STRANGER, base_of};
 use crate::world::config::{HOUR, MINUTE};
-use crate::world::event::{Asked, Event, Wrote};
+use crate::world::event::{Actor, Asked, Event, Wrote};
 use crate::world::project::text;
-use everleaf_engine::{ObjectKey, Outcome};
+use everleaf_engine::{ObjectKey, Outcome, Uid};
 use everleaf_nodes::Do;
 use everleaf_nodes::effect::Acme;
 use everleaf_nodes::facts::Kind;
@@ -46,7 +46,8 @@ pub(super) fn shown(world: &World, challenge: &Value) -> Option<String> {
     let (kind, name, value) = answer(challenge);
     if kind == "DNS-01" {
         let record = format!("_acme-challenge.{name}");
-        let values = world.outside().net.dns.values(world.now, &record, crate::dns::RecordType::Txt);
+        let values =
+            world.outside().net.dns.values(world.now, &record, crate::dns::RecordType::Txt);
         let there = values.contains(&Data::Txt(value.to_owned()));
         return there.then(|| format!("the TXT record {record}"));
     }
@@ -57,13 +58,9 @@ pub(super) fn shown(world: &World, challenge: &Value) -> Option<String> {
 }
 
 /// I09, for records: exactly our own are removed.
-pub(super) fn keeps_records(world: &World, name: &str, value: &str) -> Result<(), String> {
-    let kind = crate::dns::RecordType::Txt;
-    let (then, now) = (world.now - 1, world.now);
-    let dns = &world.outside().net.dns;
-    let left = dns.values(now, name, kind);
-    let gone = dns.values(then, name, kind).into_iter().filter(|data| !left.contains(data));
-    let others: Vec<Data> = gone.filter(|data| *data != Data::Txt(value.to_owned())).collect();
+pub(super) fn keeps_records(name: &str, value: &str, gone: &[Data]) -> Result<(), String> {
+    let ours = Data::Txt(value.to_owned());
+    let others: Vec<&Data> = gone.iter().filter(|data| **data != ours).collect();
     if others.is_empty() { Ok(()) } else { Err(format!("with {value} at {name} went {others:?}")) }
 }
 
@@ -91,17 +88,23 @@ impl Invariant for Nonces {
             return Err(format!("nonce {nonce} was sent again"));
         }
         self.sent.push_back(nonce.clone());
-        if self.sent.len() > NONCES && let Some(old) = self.sent.pop_front() {
+        if self.sent.len() > NONCES
+            && let Some(old) = self.sent.pop_front()
+        {
             self.known.remove(&old);
         }
-        let bad = heard(&asked.answer)
-            && asked.answer.error() == Some(crate::acme::ErrorKind::BadNonce);
+        let bad =
+            heard(&asked.answer) && asked.answer.error() == Some(crate::acme::ErrorKind::BadNonce);
         let before = self.refused.remove(&asked.replica).filter(|(call, _)| *call == asked.call);
         let times = before.map_or(0, |(_, times)| times);
         if bad {
             self.refused.insert(asked.replica, (asked.call.clone(), times % 6 + 1));
         }
-        if times >= 6 && bad { Err("a seventh try with yet another nonce".to_owned()) } else { Ok(()) }
+        if times >= 6 && bad {
+            Err("a seventh try with yet another nonce".to_owned())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -136,6 +139,8 @@ impl Invariant for Accounts {
 struct Finalize {
     seen: BTreeMap<(Arc<str>, OrderId), Status>,
     ready: BTreeSet<(Arc<str>, OrderId)>,
+    /// The states that Orders have in their statuses.
+    stored: BTreeMap<ObjectKey<Kind>, String>,
 }
 
 impl Finalize {
@@ -153,10 +158,16 @@ impl Finalize {
     }
 
     /// Whether the Order says ready, and the CA said so.
-    fn is_known_ready(&self, world: &World, asked: &Asked, order: OrderId) -> bool {
-        let found = world.peek(&asked.order.effect.subject);
-        let written = found.is_none_or(|found| text(&found, "/status/state") == "ready");
+    fn is_known_ready(&self, asked: &Asked, order: OrderId) -> bool {
+        let stored = self.stored.get(&asked.order.effect.subject);
+        let written = stored.is_none_or(|state| state == "ready");
         written && self.ready.contains(&(asked.directory.clone(), order))
+    }
+
+    /// Whether the Order says that it ended.
+    fn is_known_over(&self, asked: &Asked) -> bool {
+        let stored = self.stored.get(&asked.order.effect.subject);
+        stored.is_some_and(|state| matches!(state.as_str(), "invalid" | "errored" | "expired"))
     }
 
     /// An Order that ended although the CA called it valid, with a certificate to be had.
@@ -188,8 +199,12 @@ impl Invariant for Finalize {
         "I22"
     }
 
-    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
+    fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         if let Event::Wrote(wrote) = event {
+            if let Some(order) = wrote.after.as_deref().filter(|_| wrote.kind == Kind::Order) {
+                let key = crate::world::project::identity(Kind::Order, order).key;
+                self.stored.insert(key, text(order, "/status/state").to_owned());
+            }
             return self.wasted(wrote);
         }
         let Event::Asked(asked) = event else { return Ok(()) };
@@ -204,9 +219,9 @@ impl Invariant for Finalize {
         self.note(asked);
         let searching = matches!(&asked.order.effect.action, Do::Acme(Acme::Place(_)));
         match (asked.call.kind(), last) {
-            (CallKind::Finalize, _) if self.is_known_ready(world, asked, order) => Ok(()),
+            (CallKind::Finalize, _) if self.is_known_ready(asked, order) => Ok(()),
             (CallKind::Finalize, last) => Err(format!("order {order} is finalized, seen {last:?}")),
-            (_, Some(Status::Invalid)) if !searching => {
+            (_, Some(Status::Invalid)) if !searching && self.is_known_over(asked) => {
                 Err(format!("order {order} is asked about again, though it is invalid"))
             }
             _ => Ok(()),
@@ -231,16 +246,21 @@ impl Authorizations {
         if seen.is_some_and(|at| at >= presented) {
             return Ok(());
         }
-        Err(format!("{} is triggered, presented {presented}, seen {seen:?}", model::name(&challenge)))
+        Err(format!(
+            "{} is triggered, presented {presented}, seen {seen:?}",
+            model::name(&challenge)
+        ))
     }
 
     /// What the self-check says it saw is there.
     fn saw(world: &World, wrote: &Wrote) -> Result<(), String> {
-        let Some(order) = &wrote.order else { return Ok(()) };
+        let (Some(order), Actor::Replica(at)) = (&wrote.order, wrote.actor) else { return Ok(()) };
+        if !world.replicas[at].alive {
+            return Ok(()); // What it answered with went with it.
+        }
         let Do::Acme(Acme::SelfCheck(_)) = &order.effect.action else { return Ok(()) };
-        let seen = |object: &Value| {
-            object["metadata"]["annotations"]["everleaf.dev/acme-seen"].clone()
-        };
+        let seen =
+            |object: &Value| object["metadata"]["annotations"]["everleaf.dev/acme-seen"].clone();
         let (Some(before), Some(after)) = (&wrote.before, &wrote.after) else { return Ok(()) };
         if seen(before) == seen(after) || world.is_seen(after) {
             return Ok(());
@@ -270,6 +290,7 @@ struct Made {
     id: OrderId,
     /// For which Order.
     subject: ObjectKey<Kind>,
+    uid: Uid,
     /// Whether somebody lost it on the way: its answer, the process, or the Order itself.
     lost: bool,
 }
@@ -299,7 +320,8 @@ impl SingleFlight {
         let replied = heard(&asked.answer) && asked.answer.result.is_ok();
         for id in open.into_iter().filter(|id| !known.contains(id)) {
             let subject = asked.order.effect.subject.clone();
-            made.push(Made { id, subject, lost: !replied });
+            let uid = asked.order.effect.base.uid.clone();
+            made.push(Made { id, subject, uid, lost: !replied });
         }
         let live = |made: &&Made| !made.lost && is_followed(world, made);
         let live: Vec<&Made> = made.iter().filter(live).collect();
@@ -333,8 +355,9 @@ fn are_twins(world: &World, one: &Made, two: &Made) -> bool {
 /// Whether the Order that an order was made for still is there, and open.
 fn is_followed(world: &World, made: &Made) -> bool {
     let Some(order) = world.peek(&made.subject) else { return false };
-    let open = !matches!(text(&order, "/status/state"), "errored" | "invalid" | "expired" | "valid");
-    open && !model::is_deleting(&order)
+    let open =
+        !matches!(text(&order, "/status/state"), "errored" | "invalid" | "expired" | "valid");
+    open && !model::is_deleting(&order) && *model::uid(&order) == *made.uid
 }
 
 impl Invariant for SingleFlight {
@@ -358,45 +381,46 @@ impl Invariant for SingleFlight {
 }
 
 /// I16: nothing is asked for an object before its Retry-After, and no 429 or 503 ends it.
+///
+/// It holds from when the answer was written down: one that the API server did not take is lost.
 #[derive(Default)]
 struct RetryAfter {
-    /// By replica, object and kind of request: not before, by the replica's clock.
+    /// By object and kind of request: not before, by the replica's clock.
     rest: BTreeMap<(ObjectKey<Kind>, CallKind), i64>,
-    /// The effects whose last answer asked for patience.
-    patient: BTreeSet<String>,
+    /// By effect: what its last answer asked for.
+    patient: BTreeMap<String, (CallKind, i64)>,
 }
 
 impl RetryAfter {
     fn asked(&mut self, world: &World, asked: &Asked) -> Result<(), String> {
-        let subject = asked.order.effect.subject.clone();
+        let subject = &asked.order.effect.subject;
         let key = (subject.clone(), asked.call.kind());
-        let id = asked.order.id.to_string();
-        if let Some(until) = self.rest.get(&key) {
-            let clocks = world.config.faults.clock_forward || world.config.faults.clock_backward;
-            let early = until - asked.clock;
-            if early > 1000 && !clocks {
-                return Err(format!("{subject} asks {:?} {early} ms too early", key.1));
-            }
+        let (id, clocks) = (asked.order.id.to_string(), world.config.faults);
+        let early = self.rest.remove(&key).map_or(0, |until| until - asked.clock);
+        if early > 1000 && !clocks.clock_forward && !clocks.clock_backward {
+            return Err(format!("{subject} asks {:?} {early} ms too early", key.1));
         }
         self.patient.remove(&id);
-        self.rest.remove(&key);
         let Some(after) = asked.answer.retry_after.filter(|_| heard(&asked.answer)) else {
             return Ok(());
         };
         let refused = asked.answer.result.as_ref().is_err_and(|p| matches!(p.status, 429 | 503));
         if refused && after.style != crate::acme::RetryStyle::Absent {
-            self.patient.insert(id);
-            self.rest.insert(key, asked.clock + (after.at - world.now));
+            self.patient.insert(id, (key.1, asked.clock + (after.at - world.now)));
         }
         Ok(())
     }
 
-    fn ended(&self, wrote: &Wrote) -> Result<(), String> {
+    fn wrote(&mut self, wrote: &Wrote) -> Result<(), String> {
         let (Some(order), Some(after)) = (&wrote.order, &wrote.after) else { return Ok(()) };
-        let ends = matches!(text(after, "/status/state"), "errored" | "invalid");
-        let did = wrote.before.as_deref().is_some_and(|b| text(b, "/status/state") != text(after, "/status/state"));
-        if ends && did && self.patient.contains(&order.id.to_string()) {
+        let Some((kind, until)) = self.patient.get(&order.id.to_string()) else { return Ok(()) };
+        let ends = |object: &Value| matches!(text(object, "/status/state"), "errored" | "invalid");
+        if ends(after) && !wrote.before.as_deref().is_some_and(ends) {
             return Err(format!("{} ended with a 429 or 503", model::name(after)));
+        }
+        let subject = order.effect.subject.clone();
+        if subject.kind == wrote.kind && !wrote.status {
+            self.rest.insert((subject, *kind), *until);
         }
         Ok(())
     }
@@ -410,10 +434,14 @@ impl Invariant for RetryAfter {
     fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         match event {
             Event::Asked(asked) => self.asked(world, asked),
-            Event::Wrote(wrote) if matches!(wrote.kind, Kind::Order | Kind::Challenge) => {
-                self.ended(wrote)
+            Event::Wrote(wrote) if wrote.before.is_none() || wrote.after.is_none() => {
+                // Another object of the same name was asked for nothing.
+                let object = wrote.before.as_deref().or(wrote.after.as_deref());
+                let key = object.map(|o| crate::world::project::identity(wrote.kind, o).key);
+                self.rest.retain(|(subject, _), _| Some(subject) != key.as_ref());
+                Ok(())
             }
-            // Another object of the same name has asked nothing.
+            Event::Wrote(wrote) => self.wrote(wrote),
             _ => Ok(()),
         }
     }
@@ -444,7 +472,8 @@ impl Invariant for OneOfEach {
         let all = world.all(*kind);
         let owner = model::controller(made);
         let of_owner = all.iter().filter(|other| model::controller(other) == owner);
-        let count = of_owner.filter(|other| !model::is_deleting(other) && same(made, other)).count();
+        let count =
+            of_owner.filter(|other| !model::is_deleting(other) && same(made, other)).count();
         if count <= 1 {
             return Ok(());
         }
@@ -481,7 +510,10 @@ impl Residue {
                 continue;
             }
             let still = outside.net.dns.texts(world.now).contains(&record);
-            if still && !open.contains(&("DNS-01", name, value.as_str())) && !self.told.contains(name) {
+            if still
+                && !open.contains(&("DNS-01", name, value.as_str()))
+                && !self.told.contains(name)
+            {
                 return Err(format!("{value} stays at {}", record.name));
             }
         }

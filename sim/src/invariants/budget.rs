@@ -5,7 +5,7 @@ use super::{Invariant, Watcher};
 use crate::acme::Call;
 use crate::world::World;
 use crate::world::acme::identifiers;
-use crate::world::config::{Faults, Habits};
+use crate::world::config::{Faults, HOUR, Habits};
 use crate::world::event::{Asked, Event};
 use crate::world::project::text;
 use everleaf_nodes::facts::Kind;
@@ -15,6 +15,10 @@ use std::sync::Arc;
 pub(super) fn all() -> Vec<Box<dyn Invariant>> {
     vec![Box::new(Foreseen)]
 }
+
+/// A CA counts a certificate when it issues it, we when we claim: its token may come back later
+/// than ours by as long as validation and retries took, in milliseconds.
+const COUNTED_LATE: i64 = 3 * HOUR;
 
 /// I15: no order is refused for a limit that could be foreseen.
 struct Foreseen;
@@ -33,7 +37,9 @@ impl Foreseen {
         let Err(problem) = &asked.answer.result else { return Ok(()) };
         // Refusals that were drawn name no limit.
         let named = problem.status == 429 && problem.detail.contains("rate-limits");
-        if !named || may_be_news(world, &problem.detail) {
+        let soon = problem.retry_at.is_some_and(|at| at - world.now <= COUNTED_LATE);
+        let counted_late = soon && problem.detail.contains("already issued");
+        if !named || counted_late || may_be_news(world, &problem.detail) {
             return Ok(());
         }
         Err(format!("{} was refused: {}", asked.order.effect.subject, problem.detail))
@@ -58,7 +64,8 @@ impl Invariant for Foreseen {
 /// Whether a Certificate is held up by nothing but a limit of its CA: its Order says so, and the
 /// CA's own limiter has no more than a day's worth of tokens for its names either.
 pub(super) fn waits_for_a_limit(world: &World, certificate: &Value) -> bool {
-    let requests = model::requests_of(world, model::namespace(certificate), model::uid(certificate));
+    let requests =
+        model::requests_of(world, model::namespace(certificate), model::uid(certificate));
     let orders = world.all(Kind::Order);
     let mut open = orders.iter().filter(|order| {
         let owner = model::controller(order);

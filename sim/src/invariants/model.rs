@@ -103,7 +103,10 @@ fn folded<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
 }
 
 /// Whether two lists of names are the same sets.
-pub(super) fn same_names(a: &everleaf_nodes::facts::Names, b: &everleaf_nodes::facts::Names) -> bool {
+pub(super) fn same_names(
+    a: &everleaf_nodes::facts::Names,
+    b: &everleaf_nodes::facts::Names,
+) -> bool {
     let set = |list: &[Arc<str>]| folded(list.iter().map(|name| &**name));
     let lists = [(&a.dns, &b.dns), (&a.ips, &b.ips), (&a.uris, &b.uris), (&a.emails, &b.emails)];
     lists.into_iter().all(|(a, b)| set(a) == set(b))

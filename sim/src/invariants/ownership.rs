@@ -50,9 +50,9 @@ impl Invariant for OwnOnly {
         "I09"
     }
 
-    fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
-        if let Event::Recorded { name, value, add: false, .. } = event {
-            return super::acme::keeps_records(world, name, value);
+    fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
+        if let Event::Recorded { name, value, gone, .. } = event {
+            return super::acme::keeps_records(name, value, gone);
         }
         let Event::Wrote(wrote) = event else { return Ok(()) };
         let Wrote { actor: Actor::Replica(_), order: Some(order), before: Some(before), .. } =

@@ -1,6 +1,7 @@
 //! What happened in a run, as the invariants are told.
 
 use crate::acme::{Answer, Call, Status};
+use crate::dns::Data;
 use everleaf_engine::{EffectId, Epoch, Move, ObjectKey, Outcome, Timestamp};
 use everleaf_nodes::facts::Kind;
 use everleaf_nodes::{Effect, effect};
@@ -92,6 +93,8 @@ pub enum Event {
         value: String,
         /// Whether it was added.
         add: bool,
+        /// The values of that name that went with it.
+        gone: Vec<Data>,
     },
     /// A stored object changed, or (by a replica) was written without a change.
     Wrote(Wrote),

@@ -60,7 +60,7 @@ impl World {
 
     pub(super) fn kill(&mut self, at: usize) {
         self.note(format_args!("r{at} is killed"));
-        self.outside.die(self.now, at);
+        self.counts.routes_lost += self.outside.die(self.now, at) as u64;
         let replica = &mut self.replicas[at];
         replica.alive = false;
         let slot = replica.wake.take();

@@ -108,6 +108,8 @@ pub struct Counts {
     pub serials: u64,
     /// Requests to ACME CAs.
     pub asked: u64,
+    /// Routes that went with the process that answered on them.
+    pub routes_lost: u64,
 }
 
 /// A cluster and everybody in it.

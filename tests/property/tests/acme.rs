@@ -23,7 +23,8 @@ fn asked(name: &str) -> Option<u64> {
 #[test]
 fn without_faults_every_name_is_certified_and_nothing_is_left_behind() {
     for seed in 0..4 {
-        let config = Config { acme: 1000, certificates: 12, healed_ms: 4 * DAY, ..Config::calm(seed) };
+        let config =
+            Config { acme: 1000, certificates: 12, healed_ms: 4 * DAY, ..Config::calm(seed) };
         let world = run(config);
         let (orders, leaves) = world.orders_and_certificates();
         let names = world.all(Kind::Certificate).len() as u64;

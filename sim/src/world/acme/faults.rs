@@ -21,34 +21,46 @@ fn rates(on: On, rate: u64) -> BTreeMap<Fault, u64> {
     let busy = |seconds, style| Fault::Unavailable { seconds, style };
     let seldom = (rate / 4).max(1);
     let kinds: [(bool, &[(Fault, u64)]); 9] = [
-        (on.ca_limited, &[
-            (limited(40, RetryStyle::Seconds), rate),
-            (limited(1800, RetryStyle::Date), seldom),
-            (limited(7200, RetryStyle::Seconds), 1),
-        ]),
-        (on.ca_busy, &[
-            (busy(60, RetryStyle::Date), rate),
-            (busy(600, RetryStyle::Seconds), seldom),
-            (busy(5, RetryStyle::Absent), seldom),
-        ]),
+        (
+            on.ca_limited,
+            &[
+                (limited(40, RetryStyle::Seconds), rate),
+                (limited(1800, RetryStyle::Date), seldom),
+                (limited(7200, RetryStyle::Seconds), 1),
+            ],
+        ),
+        (
+            on.ca_busy,
+            &[
+                (busy(60, RetryStyle::Date), rate),
+                (busy(600, RetryStyle::Seconds), seldom),
+                (busy(5, RetryStyle::Absent), seldom),
+            ],
+        ),
         (on.ca_internal, &[(Fault::Internal, rate), (Fault::InternalAfterCommit, rate)]),
-        (on.ca_lost, &[
-            (Fault::Lost { applied: true }, rate),
-            (Fault::Lost { applied: false }, seldom),
-            (Fault::Truncated, seldom),
-        ]),
+        (
+            on.ca_lost,
+            &[
+                (Fault::Lost { applied: true }, rate),
+                (Fault::Lost { applied: false }, seldom),
+                (Fault::Truncated, seldom),
+            ],
+        ),
         (on.bad_nonce, &[(Fault::BadNonce, rate * 5)]),
         (on.ca_slow, &[(Fault::Slow(9_000), rate), (Fault::Slow(60_000), seldom)]),
         (on.ca_reuse, &[(Fault::ReuseAuthorizations, 300), (Fault::ReuseOrder, 100)]),
         (on.order_ends, &[(Fault::OrderInvalid, seldom), (Fault::OrderValid, seldom)]),
-        (on.wrong_certificate, &[
-            (Fault::Wrong(Wrong::OtherKey), rate),
-            (Fault::Wrong(Wrong::OtherNames), rate),
-            (Fault::Wrong(Wrong::Expired), rate),
-            (Fault::Wrong(Wrong::NotYetValid), rate),
-            (Fault::Wrong(Wrong::Shorter), rate),
-            (Fault::Wrong(Wrong::Backdated), rate),
-        ]),
+        (
+            on.wrong_certificate,
+            &[
+                (Fault::Wrong(Wrong::OtherKey), rate),
+                (Fault::Wrong(Wrong::OtherNames), rate),
+                (Fault::Wrong(Wrong::Expired), rate),
+                (Fault::Wrong(Wrong::NotYetValid), rate),
+                (Fault::Wrong(Wrong::Shorter), rate),
+                (Fault::Wrong(Wrong::Backdated), rate),
+            ],
+        ),
     ];
     kinds.into_iter().filter(|(on, _)| *on).flat_map(|(_, faults)| faults.iter().copied()).collect()
 }

@@ -9,8 +9,8 @@ mod setup;
 
 pub(super) use ask::{Ailment, Ill, Said, ill};
 pub(crate) use setup::STRANGER;
-pub use setup::{DOMAINS, PRIVATE_CA};
 pub(super) use setup::is_acme_name;
+pub use setup::{DOMAINS, PRIVATE_CA};
 
 use super::World;
 use super::material::{SymCert, SymKey};
@@ -124,11 +124,12 @@ impl Outside {
         self.routes.remove(&(host.to_owned(), token.to_owned()));
     }
 
-    /// A process is gone, and what it answered with.
-    pub(super) fn die(&mut self, now: i64, at: usize) {
+    /// A process is gone, and what it answered with: so many routes.
+    pub(super) fn die(&mut self, now: i64, at: usize) -> usize {
         let gone: Vec<_> = self.routes.iter().filter(|(_, by)| **by == at).collect();
         let gone: Vec<_> = gone.into_iter().map(|(place, _)| place.clone()).collect();
         gone.iter().for_each(|(host, token)| self.unserve(now, host, token));
+        gone.len()
     }
 
     /// What is answered on hosts: host and token.

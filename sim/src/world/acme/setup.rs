@@ -47,7 +47,11 @@ impl Outside {
 
     fn set_up(&mut self, seed: u64) {
         let mut rng = Rng::new(seed, "outside");
-        let public = Config { base_url: super::base_of(LETS_ENCRYPT).into(), log_capacity: 0, ..Config::lets_encrypt(seed) };
+        let public = Config {
+            base_url: super::base_of(LETS_ENCRYPT).into(),
+            log_capacity: 0,
+            ..Config::lets_encrypt(seed)
+        };
         let lists = rng.chance(500);
         let private = Config {
             base_url: super::base_of(PRIVATE_CA).into(),

@@ -141,7 +141,9 @@ impl World {
         after: Option<i64>,
     ) -> Told {
         let status = match view.status {
-            Status::Valid => json!({ "state": "valid", "reason": "Successfully authorized domain" }),
+            Status::Valid => {
+                json!({ "state": "valid", "reason": "Successfully authorized domain" })
+            }
             Status::Pending => return Err(undecided(after, false).into()),
             Status::Invalid => {
                 if let Some(charge) = &it.failure {

@@ -147,13 +147,7 @@ impl World {
         }
     }
 
-    fn attempt(
-        &self,
-        at: usize,
-        fault: &Fault,
-        trial: &Trial,
-        inputs: Option<Digest>,
-    ) -> Attempt {
+    fn attempt(&self, at: usize, fault: &Fault, trial: &Trial, inputs: Option<Digest>) -> Attempt {
         let now = self.replicas[at].clock(self.now);
         let retried = matches!(fault.class, Class::Wait | Class::Transient | Class::RateLimited);
         let rest = fault.rest_limit.map_or(trial.rest_ms, |limit| trial.rest_ms.min(limit));
@@ -179,8 +173,8 @@ impl World {
         if fault.status.is_some() {
             return fault.status;
         }
-        let hasty = self.config.mutant == Mutant::GivesUpOnLimits
-            && fault.class == Class::RateLimited;
+        let hasty =
+            self.config.mutant == Mutant::GivesUpOnLimits && fault.class == Class::RateLimited;
         let ends = hasty || matches!(fault.class, Class::User | Class::Paused);
         (ends && job.subject().kind == Kind::Order).then(|| {
             json!({ "state": "errored",
@@ -194,8 +188,12 @@ impl World {
         rfc3339(self.replicas[job.at].clock(self.now).as_millis())
     }
 
-    /// Writes an annotation of ours on the subject, whatever its version is.
+    /// Writes an annotation of ours on the subject, whatever its version is; nothing if it stands.
     fn annotate(&mut self, job: &mut Job, name: &str, text: &str) -> Done {
+        let found = self.peek(job.subject());
+        if found.is_some_and(|found| found["metadata"]["annotations"][name] == *text) {
+            return Ok(Vec::new());
+        }
         let annotations = serde_json::Map::from_iter([(name.to_owned(), json!(text))]);
         self.patch_meta(job, json!({ "annotations": annotations })).map(|(_, wrote)| wrote)
     }
@@ -234,7 +232,13 @@ impl World {
     }
 
     /// Creates an object that the subject controls; a name that is taken by its own child is good.
-    fn create_acme_child(&mut self, job: &mut Job, kind: Kind, name: &Arc<str>, object: Value) -> Done {
+    fn create_acme_child(
+        &mut self,
+        job: &mut Job,
+        kind: Kind,
+        name: &Arc<str>,
+        object: Value,
+    ) -> Done {
         let target = ObjectKey::new(kind, job.namespace(), name.clone());
         let request = Request::create(project::resource(kind), job.namespace(), object);
         let refusal = match self.send(job, &target, request) {
@@ -257,12 +261,13 @@ impl World {
     fn account(&mut self, job: &mut Job, account: &Account) -> Result<(SymKey, AccountId), Halt> {
         let secret = account.key.secret.clone();
         let key = match self.config.mutant {
-            Mutant::MixesAccounts => Some(SymKey::new("one-for-all", everleaf_nodes::facts::KeyKind::Rsa(2048))),
+            Mutant::MixesAccounts => {
+                Some(SymKey::new("one-for-all", everleaf_nodes::facts::KeyKind::Rsa(2048)))
+            }
             _ => self.fetch(job, &secret)?.and_then(|secret| material::key_of(&secret)),
         };
-        let key = key.ok_or_else(|| Outcome::Stale {
-            reread: vec![secret, account.issuer.clone()],
-        })?;
+        let key =
+            key.ok_or_else(|| Outcome::Stale { reread: vec![secret, account.issuer.clone()] })?;
         Ok((key, number(&account.uri)))
     }
 
@@ -285,7 +290,8 @@ impl World {
 
     fn forget_account(&mut self, job: &mut Job, account: &Account) {
         let issuer = &account.issuer;
-        let meta = json!({ "uid": *account.base.uid, "resourceVersion": account.base.rv.to_string() });
+        let meta =
+            json!({ "uid": *account.base.uid, "resourceVersion": account.base.rv.to_string() });
         let patch = json!({ "metadata": meta, "status": { "acme": { "uri": "" } } });
         let resource = project::resource(issuer.kind);
         let request = Request::merge(resource, &issuer.namespace, &issuer.name, patch);

@@ -191,9 +191,8 @@ impl World {
         let mut authorizations = Vec::new();
         for id in &order.authorizations {
             let read = (!unread).then(|| self.read_one(job, account, signer, *id));
-            let read = read.and_then(|read| {
-                read.map_err(|ailment| patience = Some(Fault::of(&ailment))).ok()
-            });
+            let read = read
+                .and_then(|read| read.map_err(|ailment| patience = Some(Fault::of(&ailment))).ok());
             // A CA that asks for patience is asked nothing more.
             unread |= patience.as_ref().is_some_and(|fault| fault.after.is_some());
             let url = format!("{base}/authz/{id}");
@@ -205,9 +204,7 @@ impl World {
             "finalizeURL": format!("{base}/finalize/{}", order.id),
             "state": state, "authorizations": authorizations });
         match patience.filter(|fault| fault.after.is_some()) {
-            Some(fault) => {
-                Err(Fault { step: Some("fetch"), status: Some(status), ..fault }.into())
-            }
+            Some(fault) => Err(Fault { step: Some("fetch"), status: Some(status), ..fault }.into()),
             None => Ok(self.write_acme_status(job, status)?),
         }
     }

@@ -124,7 +124,11 @@ impl World {
         let struck = self.faulty && self.config.faults.dns_provider && self.faults.chance(60);
         let (lost, made) = (struck, !struck || self.faults.chance(500));
         if made {
+            let values = |world: &Self| world.outside.net.dns.values(now, &name, RecordType::Txt);
+            let before = values(self);
             self.apply_change(&change)?;
+            let left = values(self);
+            let gone = before.into_iter().filter(|data| !left.contains(data)).collect();
             if add && self.config.mutant == Mutant::PresentsTwice {
                 let again = Data::Txt(format!("{value}-again"));
                 // The zone was just there.
@@ -132,7 +136,7 @@ impl World {
             }
             let value = value.to_owned();
             let (replica, order) = (job.at, job.order.clone());
-            self.emitted.push(Event::Recorded { replica, order, name, value, add });
+            self.emitted.push(Event::Recorded { replica, order, name, value, add, gone });
         }
         if lost { Err(transient("the provider did not answer")) } else { Ok(()) }
     }
@@ -157,9 +161,7 @@ impl World {
             && let Err(fault) = self.withdraw(job, answer)
         {
             let (what, why) = (left_behind(answer), fault.detail);
-            let event = |text: String| {
-                everleaf_nodes::Event::warning("CleanUpError", text)
-            };
+            let event = |text: String| everleaf_nodes::Event::warning("CleanUpError", text);
             let subject = job.subject().clone();
             if !it.give_up {
                 self.say(job.at, &subject, &[event(format!("{what}: {why}"))]);
@@ -180,9 +182,7 @@ impl World {
                 self.outside.unserve(now, &answer.dns_name, token);
                 Ok(())
             }
-            Solver::Dns01 { value, .. } => {
-                self.change_record(job, &answer.dns_name, value, false)
-            }
+            Solver::Dns01 { value, .. } => self.change_record(job, &answer.dns_name, value, false),
         }
     }
 }
