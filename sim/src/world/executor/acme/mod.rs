@@ -137,9 +137,12 @@ impl World {
         };
         let attempt = self.attempt(job.at, &fault, trial, inputs);
         let text = notes::attempt_text(&attempt, &job.order.effect.base.uid);
+        let seen = job.seen.len();
         let noted = self.annotate(job, ours::ACME_ATTEMPT, &text)?;
         match self.status_of(job, fault, &attempt) {
             Some(status) => {
+                // The status that follows is what shows it.
+                job.seen.truncate(seen);
                 let wrote = self.write_acme_status(job, status)?;
                 Ok(if wrote.is_empty() { noted } else { wrote })
             }

@@ -129,7 +129,10 @@ impl World {
         let request = Request::merge(resource, &subject.namespace, &subject.name, patch);
         let old = self.peek(&subject).map(|found| found["status"].clone());
         if old.is_none_or(|old| old["acme"] != status_of(&request)) {
+            // The note that follows is what shows it.
+            let seen = job.seen.len();
             self.write(job, subject, request.on_status())?;
+            job.seen.truncate(seen);
         }
         self.note_verified(job, it)
     }

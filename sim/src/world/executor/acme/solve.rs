@@ -40,7 +40,7 @@ impl World {
             Solver::Dns01 { value, .. } => self.change_record(job, dns_name, value, true),
         };
         // Whatever failed is tried again: nobody tells when a zone was mended.
-        presented.map_err(|fault| Fault { again: true, ..fault })?;
+        presented.map_err(|fault| Fault { again: true, ..*fault })?;
         let at = self.clock_text(job);
         let status = json!({ "presented": true, "presentedAt": at, "processing": true });
         Ok(self.write_acme_status(job, status)?)
@@ -104,11 +104,11 @@ impl World {
         dns_name: &str,
         value: &str,
         add: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         let now = self.now;
         self.outside.settle(now);
         let name = record_name(dns_name);
-        let transient = |why: &str| Fault::new(Class::Transient, why);
+        let transient = |why: &str| Box::new(Fault::new(Class::Transient, why));
         let dns = &self.outside.net.dns;
         let zone = dns.zone_of(&name).ok_or_else(|| transient("there is no zone"))?.to_owned();
         dns.resolve(job.at, &zone, RecordType::Soa, now).map_err(|e| transient(&e.to_string()))?;
@@ -141,16 +141,18 @@ impl World {
         if lost { Err(transient("the provider did not answer")) } else { Ok(()) }
     }
 
-    fn apply_change(&mut self, change: &Change) -> Result<(), Fault> {
+    fn apply_change(&mut self, change: &Change) -> Result<(), Box<Fault>> {
         let now = self.now;
         let super::super::super::acme::Outside { provider, net, .. } = &mut self.outside;
         match provider.change(&mut net.dns, now, change) {
             Ok(()) => Ok(()),
             Err(Refused::Throttled { retry_after }) => {
                 let fault = Fault::new(Class::RateLimited, "the provider is asked too often");
-                Err(Fault { after: Some(now + retry_after), ..fault })
+                Err(Box::new(Fault { after: Some(now + retry_after), ..fault }))
             }
-            Err(Refused::Change(error)) => Err(Fault::new(Class::User, error.to_string())),
+            Err(Refused::Change(error)) => {
+                Err(Box::new(Fault::new(Class::User, error.to_string())))
+            }
         }
     }
 
@@ -175,7 +177,7 @@ impl World {
         self.put_finalizers(job, &object, &finalizers)
     }
 
-    fn withdraw(&mut self, job: &mut Job, answer: &Answer) -> Result<(), Fault> {
+    fn withdraw(&mut self, job: &mut Job, answer: &Answer) -> Result<(), Box<Fault>> {
         match &answer.solver {
             Solver::Http01 { token, .. } => {
                 let now = self.now;
