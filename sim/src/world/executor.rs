@@ -3,6 +3,7 @@
 //! This is a second, independent author of what production ports do: preconditions, what counts
 //! as success when a child exists already, and which outcome says what.
 
+mod acme;
 mod children;
 mod secrets;
 mod sign;
@@ -40,6 +41,10 @@ pub(super) struct Job {
     pub order: Arc<Order>,
     /// What was read live on the way, or came back from a write.
     pub seen: Vec<Delta<Kind, Facts>>,
+    /// How long others took to answer, in milliseconds.
+    pub delay: i64,
+    /// Whether the process was killed on the way: it asks and writes nothing any more.
+    pub dead: bool,
 }
 
 impl Job {
@@ -87,12 +92,15 @@ impl World {
                 return;
             }
         }
-        let mut job = Job { at, order: order.clone(), seen: Vec::new() };
+        let mut job = Job { at, order: order.clone(), seen: Vec::new(), delay: 0, dead: false };
         self.counts.performed += 1;
         if self.config.kill == Some(Kill::BeforeEffect(self.counts.performed)) {
             return self.kill(at);
         }
         let done = self.carry_out(&mut job);
+        if job.dead {
+            return self.kill(at);
+        }
         if done.is_ok() {
             self.say(at, &order.effect.subject, &order.effect.events);
         }
@@ -107,7 +115,7 @@ impl World {
         let lost = self.faulty && self.config.faults.lost_outcome && self.faults.chance(20);
         let number = self.counts.performed;
         if !lost && !mute {
-            let delay = self.latency.between(1, 60);
+            let delay = self.latency.between(1, 60) + job.delay;
             let ended = Ended { outcome, seen: job.seen, wrote };
             self.after(delay, Action::Complete { at, life, order, ended: Box::new(ended) });
         }
@@ -176,10 +184,7 @@ impl World {
             }
             Do::Store(store) => self.store(job, store),
             Do::Sign(sign) => self.sign(job, sign),
-            Do::Acme(_) => {
-                let message = "there is no ACME CA in this world";
-                Err(failed(FailureClass::Transient, "Unreachable", message))
-            }
+            Do::Acme(acme) => self.acme(job, acme),
             Do::Say => Ok(Vec::new()),
             Do::CreateCertificate { object } => self.create_certificate(job, object),
             Do::UpdateCertificate { name, base, object } => {
@@ -292,8 +297,11 @@ impl World {
         request: Request,
     ) -> Result<Response, Refusal> {
         let writes = request.verb.writes();
-        let fault = self.request_fault(writes);
         let unanswered = Refusal::unknown(key);
+        if job.dead {
+            return Err(unanswered);
+        }
+        let fault = self.request_fault(writes);
         match fault {
             Some(RequestFault::Refused(code)) => {
                 self.counts.faults += 1;

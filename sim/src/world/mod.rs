@@ -4,6 +4,7 @@
 //! One seed gives one run, to the last byte. Keys and certificates are symbolic ([`material`]).
 //! The invariants of a run look on through [`Event`]s.
 
+pub mod acme;
 pub mod config;
 pub mod event;
 mod executor;
@@ -105,6 +106,10 @@ pub struct Counts {
     pub keys: u64,
     /// Certificates that were signed.
     pub serials: u64,
+    /// Requests to ACME CAs.
+    pub asked: u64,
+    /// Routes that went with the process that answered on them.
+    pub routes_lost: u64,
 }
 
 /// A cluster and everybody in it.
@@ -130,6 +135,7 @@ pub struct World {
     /// The last lines of the log.
     pub log: VecDeque<String>,
     pub(crate) emitted: Vec<Event>,
+    outside: acme::Outside,
     program: Everleaf,
     queue: BTreeMap<(i64, u64), Action>,
     tickets: u64,
@@ -158,6 +164,7 @@ impl World {
             healed_at: (config.faulty_ms == 0).then_some(START),
             log: VecDeque::new(),
             emitted: Vec::new(),
+            outside: acme::Outside::new(&config),
             program: mutant::program(&config),
             queue: BTreeMap::new(),
             tickets: 0,
@@ -305,7 +312,13 @@ impl World {
 
     fn collect(&mut self) {
         self.garbage_pending = false;
-        let kinds = [Kind::Certificate, Kind::CertificateRequest, Kind::Secret];
+        let kinds = [
+            Kind::Certificate,
+            Kind::CertificateRequest,
+            Kind::Secret,
+            Kind::Order,
+            Kind::Challenge,
+        ];
         let before = self.server.version();
         if self.server.collect_garbage(self.now) > 0 && self.server.version() > before {
             self.note(format_args!("{:?} collects", Actor::Garbage));
