@@ -133,12 +133,10 @@ impl Invariant for Accounts {
 /// I22: finalize only what was last seen ready; what is valid is downloaded; what is invalid is
 /// never asked about again.
 ///
-/// What we know is what is written down: an answer to finalize whose status was not written, for
-/// the API server failed or the process died, is found out by the CA's refusal.
+/// An order is looked at right before, so what the CA said last is what counts.
 #[derive(Default)]
 struct Finalize {
     seen: BTreeMap<(Arc<str>, OrderId), Status>,
-    ready: BTreeSet<(Arc<str>, OrderId)>,
     /// The states that Orders have in their statuses.
     stored: BTreeMap<ObjectKey<Kind>, String>,
 }
@@ -149,19 +147,8 @@ impl Finalize {
             return;
         }
         if let Ok(Reply::Order(order)) = &asked.answer.result {
-            let key = (asked.directory.clone(), order.id);
-            if order.status == Status::Ready {
-                self.ready.insert(key.clone());
-            }
-            self.seen.insert(key, order.status);
+            self.seen.insert((asked.directory.clone(), order.id), order.status);
         }
-    }
-
-    /// Whether the Order says ready, and the CA said so.
-    fn is_known_ready(&self, asked: &Asked, order: OrderId) -> bool {
-        let stored = self.stored.get(&asked.order.effect.subject);
-        let written = stored.is_none_or(|state| state == "ready");
-        written && self.ready.contains(&(asked.directory.clone(), order))
     }
 
     /// Whether the Order says that it ended.
@@ -186,8 +173,8 @@ impl Finalize {
         let valid = self.seen.iter().any(|((directory, id), status)| {
             *id == number && *status == Status::Valid && ours(directory)
         });
-        // A download that only a person can mend ends the Order.
-        if valid && !text(order, "/status/reason").contains("download") {
+        // A chain that only a person can get at ends the Order.
+        if valid && !text(order, "/status/reason").contains("finalize") {
             return Err(format!("{url} is valid, and given up"));
         }
         Ok(())
@@ -219,7 +206,7 @@ impl Invariant for Finalize {
         self.note(asked);
         let searching = matches!(&asked.order.effect.action, Do::Acme(Acme::Place(_)));
         match (asked.call.kind(), last) {
-            (CallKind::Finalize, _) if self.is_known_ready(asked, order) => Ok(()),
+            (CallKind::Finalize, Some(Status::Ready)) => Ok(()),
             (CallKind::Finalize, last) => Err(format!("order {order} is finalized, seen {last:?}")),
             (_, Some(Status::Invalid)) if !searching && self.is_known_over(asked) => {
                 Err(format!("order {order} is asked about again, though it is invalid"))
@@ -239,7 +226,8 @@ impl Authorizations {
             return Err(format!("triggered, though it is {:?}", asked.before));
         }
         let Some(challenge) = world.peek(&asked.order.effect.subject) else { return Ok(()) };
-        let presented = model::time(&challenge["status"]["presentedAt"]).unwrap_or(i64::MAX);
+        // What was seen as it was presented says no more than that.
+        let presented = model::time(&challenge["status"]["presentedAt"]).unwrap_or(i64::MIN);
         let note = &challenge["metadata"]["annotations"]["everleaf.dev/acme-seen"];
         let note: Option<Value> = note.as_str().and_then(|text| serde_json::from_str(text).ok());
         let seen = note.and_then(|note| model::time(&note["at"]));
@@ -258,7 +246,9 @@ impl Authorizations {
         if !world.replicas[at].alive {
             return Ok(()); // What it answered with went with it.
         }
-        let Do::Acme(Acme::SelfCheck(_)) = &order.effect.action else { return Ok(()) };
+        let Do::Acme(Acme::SelfCheck(_) | Acme::Present(_)) = &order.effect.action else {
+            return Ok(());
+        };
         let seen =
             |object: &Value| object["metadata"]["annotations"]["everleaf.dev/acme-seen"].clone();
         let (Some(before), Some(after)) = (&wrote.before, &wrote.after) else { return Ok(()) };

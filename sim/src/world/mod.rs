@@ -46,6 +46,7 @@ pub(super) enum Action {
     Open { at: usize, life: u64, source: usize, version: u64 },
     Poll { at: usize, life: u64, source: usize },
     Perform { at: usize, life: u64, order: Arc<Order> },
+    Resume { at: usize, life: u64, job: Box<executor::Job> },
     Complete { at: usize, life: u64, order: Arc<Order>, ended: Box<executor::Ended> },
     Read { at: usize, life: u64, key: ObjectKey<Kind> },
     Clock { at: usize, life: u64 },
@@ -74,6 +75,7 @@ impl Action {
             | Self::Open { at, life, .. }
             | Self::Poll { at, life, .. }
             | Self::Perform { at, life, .. }
+            | Self::Resume { at, life, .. }
             | Self::Complete { at, life, .. }
             | Self::Read { at, life, .. }
             | Self::Clock { at, life }
@@ -240,6 +242,7 @@ impl World {
             Action::Open { at, source, version, .. } => self.reopen(at, source, version),
             Action::Poll { at, source, .. } => self.poll(at, source),
             Action::Perform { at, order, .. } => self.perform(at, order),
+            Action::Resume { job, .. } => self.resume(*job),
             Action::Complete { at, order, ended, .. } => self.complete(at, order, *ended),
             Action::Read { at, key, .. } => self.read_live(at, &key),
             Action::Clock { at, .. } => {

@@ -106,6 +106,17 @@ impl World {
         }
     }
 
+    /// Asks a CA without a signature.
+    pub(in super::super) fn ask_unsigned(
+        &mut self,
+        job: &mut Job,
+        directory: &Arc<str>,
+        call: &Call,
+    ) -> Result<Said, Ailment> {
+        let answer = self.exchange(job, directory, None, call);
+        self.told(job, answer)
+    }
+
     /// A nonce that was not sent yet.
     fn nonce(&mut self, job: &mut Job, directory: &Arc<str>) -> Result<String, Ailment> {
         let mutant = self.config.mutant == Mutant::RepeatsNonces;

@@ -16,6 +16,7 @@ use super::World;
 use super::material::{SymCert, SymKey};
 use crate::acme::{Ca, Csr, Identifier, Identifiers, Internet, Leaf};
 use crate::dns::Provider;
+use aws_lc_rs::digest;
 use everleaf_nodes::facts::{KeyKind, Names};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Outside {
     pub(super) provider: Provider,
     /// Who answers on a host under a token: nobody else can, once that process is gone.
     routes: BTreeMap<(String, String), usize>,
+    /// The token whose handshake a host answers.
+    handshakes: BTreeMap<String, String>,
     /// The kinds of the keys that certificates were asked for.
     kinds: BTreeMap<String, KeyKind>,
 }
@@ -48,6 +51,9 @@ pub(super) fn account_key_name(key: &SymKey) -> String {
 pub(super) fn thumbprint(key: &SymKey) -> String {
     format!("thumbprint-{}", key.fp)
 }
+
+/// Who answers when a Pod does, which lives on when a process ends.
+pub(super) const POD: usize = usize::MAX;
 
 /// Names as a CA has them.
 pub fn identifiers<'a>(
@@ -117,10 +123,28 @@ impl Outside {
         self.routes.insert((host.to_owned(), token.to_owned()), at);
     }
 
+    /// A replica answers handshakes for a host (RFC 8737), with the digest of what it was given.
+    pub(super) fn shake(&mut self, now: i64, at: usize, host: &str, (token, key): (&str, &str)) {
+        self.settle(now);
+        let digest = digest::digest(&digest::SHA256, key.as_bytes());
+        self.net.site(host).tls_alpn = Some(digest.as_ref().to_vec());
+        self.handshakes.insert(host.to_owned(), token.to_owned());
+        self.routes.insert((host.to_owned(), token.to_owned()), at);
+    }
+
+    /// Who answers on a host under a token.
+    pub(super) fn server_of(&self, host: &str, token: &str) -> Option<usize> {
+        self.routes.get(&(host.to_owned(), token.to_owned())).copied()
+    }
+
     /// Nobody answers under a token any more.
     pub(super) fn unserve(&mut self, now: i64, host: &str, token: &str) {
         self.settle(now);
         self.net.site(host).pages.remove(&path(token));
+        if self.handshakes.get(host).is_some_and(|held| held == token) {
+            self.handshakes.remove(host);
+            self.net.site(host).tls_alpn = None;
+        }
         self.routes.remove(&(host.to_owned(), token.to_owned()));
     }
 

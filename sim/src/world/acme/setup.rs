@@ -37,6 +37,7 @@ impl Outside {
             net: Internet::new(run.seed),
             provider: unlimited(),
             routes: BTreeMap::new(),
+            handshakes: BTreeMap::new(),
             kinds: BTreeMap::new(),
         };
         if run.acme > 0 {

@@ -5,21 +5,19 @@ use super::super::super::acme::{Ailment, Ill, Said, ill, thumbprint};
 use super::super::super::config::Mutant;
 use super::super::super::material::SymKey;
 use super::super::super::project;
+use super::super::patience::WITH_A_CA;
 use super::super::{Done, Job, failed, stale};
 use super::{Fault, Halt, Told, is_malformed, number};
 use crate::acme::{AccountId, AuthorizationView, Call, ChallengeKind, Reply, Status};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use everleaf_api::names;
+use everleaf_api::names::{self, everleaf as ours};
 use everleaf_engine::{FailureClass, Outcome, Written};
 use everleaf_nodes::effect::{NewChallenge, Validate};
 use everleaf_nodes::facts::{Class, Kind, Method};
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// How long the CA is given to validate before the first look, in milliseconds.
-const FIRST_LOOK: i64 = 2_000;
 
 impl World {
     pub(super) fn create_challenge(&mut self, job: &mut Job, it: &NewChallenge) -> Done {
@@ -89,31 +87,73 @@ impl World {
         Ok(wrote)
     }
 
+    /// What another process saw may have gone with it: the note of it is taken away, and it is
+    /// looked for once more. `None` if there is no such note.
+    fn doubt(&mut self, job: &mut Job) -> Result<Option<Vec<Written<Kind>>>, Outcome<Kind>> {
+        let uid = job.order.effect.base.uid.clone();
+        if !self.replicas[job.at].sights.insert(uid) {
+            return Ok(None);
+        }
+        let subject = job.subject().clone();
+        let found = self.fetch(job, &subject)?.ok_or_else(|| stale(subject))?;
+        if found["metadata"]["annotations"][ours::ACME_SEEN].is_null() {
+            return Ok(None);
+        }
+        let annotations = json!({ ours::ACME_SEEN: null });
+        let (_, wrote) = self.patch_meta(job, json!({ "annotations": annotations }))?;
+        Ok(Some(wrote))
+    }
+
     pub(super) fn accept(&mut self, job: &mut Job, it: &Validate) -> Told {
+        if job.rest.is_some() {
+            return self.watch(job, it, true);
+        }
+        if let Some(wrote) = self.doubt(job)? {
+            return Ok(wrote);
+        }
         let (key, id) = self.account(job, &it.account)?;
+        let kind = it.url.rsplit('/').next().unwrap_or_default();
+        let kind = ChallengeKind::ALL.into_iter().find(|known| known.as_str() == kind);
+        let kind = kind.unwrap_or(ChallengeKind::Http01);
+        let (mut after, mut untold) = (None, true);
         if self.config.mutant != Mutant::TriggersBlindly {
             let (view, said) = self.look_at(job, it, (&key, id))?;
             if view.status != Status::Pending {
                 return self.conclude(job, it, &view, said.after);
             }
+            let ours = view.challenges.iter().find(|one| one.kind == kind);
+            untold = ours.is_none_or(|one| one.status == Status::Pending);
+            after = said.after;
         }
-        let kind = it.url.rsplit('/').next().unwrap_or_default();
-        let kind = ChallengeKind::ALL.into_iter().find(|known| known.as_str() == kind);
-        let call = Call::Challenge {
-            account: id,
-            authorization: number(&it.authorization_url),
-            kind: kind.unwrap_or(ChallengeKind::Http01),
-            trigger: true,
-        };
-        let sent = self.ask_for(job, &it.account, &key, call);
-        let sent = sent.map_err(|ailment| refused(&ailment))?;
-        Err(undecided(sent.after, true).into())
+        if untold {
+            let authorization = number(&it.authorization_url);
+            let call = Call::Challenge { account: id, authorization, kind, trigger: true };
+            let sent = self.ask_for(job, &it.account, &key, call);
+            after = sent.map_err(|ailment| refused(&ailment))?.after.or(after);
+        }
+        self.look_later(job, after, true)
     }
 
     pub(super) fn poll_authorization(&mut self, job: &mut Job, it: &Validate) -> Told {
+        self.watch(job, it, false)
+    }
+
+    /// Looks at the authorization.
+    fn watch(&mut self, job: &mut Job, it: &Validate, told_now: bool) -> Told {
         let (key, id) = self.account(job, &it.account)?;
         let (view, said) = self.look_at(job, it, (&key, id))?;
-        self.conclude(job, it, &view, said.after)
+        if view.status != Status::Pending {
+            return self.conclude(job, it, &view, said.after);
+        }
+        self.look_later(job, said.after, told_now)
+    }
+
+    /// Looks again, for as long as the CA is quick to decide; then that is written.
+    fn look_later(&mut self, job: &mut Job, after: Option<i64>, told_now: bool) -> Told {
+        if self.rests(job, WITH_A_CA, after) {
+            return Ok(Vec::new());
+        }
+        Err(undecided(after, told_now).into())
     }
 
     fn look_at(
@@ -168,9 +208,8 @@ impl World {
 
 /// The CA was told, and has not made up its mind.
 fn undecided(after: Option<i64>, told_now: bool) -> Fault {
-    let status = told_now.then(|| json!({ "state": "processing" }));
-    let rest_limit = told_now.then_some(FIRST_LOOK);
-    Fault { rest_limit, ..Fault::wait("poll", after, status) }
+    let status = || json!({ "state": "processing", "presented": true, "processing": true });
+    Fault::wait("poll", after, told_now.then(status))
 }
 
 /// What an answer that is no success makes of the Challenge.

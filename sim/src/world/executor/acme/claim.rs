@@ -4,6 +4,7 @@ use super::super::super::World;
 use super::super::super::config::Mutant;
 use super::super::super::project;
 use super::super::{Done, Job, stale, written};
+use super::Told;
 use crate::apiserver::Request;
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{FailureClass, ObjectKey, Outcome, Timestamp, Written};
@@ -34,8 +35,13 @@ fn by_shard(charges: &[Charge]) -> BTreeMap<Arc<str>, Vec<Charge>> {
 }
 
 impl World {
-    /// Takes the tokens, then writes the claim.
-    pub(super) fn claim(&mut self, job: &mut Job, it: &ClaimOrder) -> Done {
+    /// Looks at the names, takes the tokens, then writes the claim.
+    pub(super) fn claim(&mut self, job: &mut Job, it: &ClaimOrder) -> Told {
+        self.look_ahead(job, &it.ahead)?;
+        Ok(self.take_and_claim(job, it)?)
+    }
+
+    fn take_and_claim(&mut self, job: &mut Job, it: &ClaimOrder) -> Done {
         let now = self.replicas[job.at].clock(self.now);
         let (mut wrote, mut taken) = (Vec::new(), Vec::new());
         for (shard, charges) in by_shard(&it.charges) {

@@ -1,11 +1,13 @@
 //! ACME effects against the modelled CAs and the DNS: one function an effect, by what
 //! `everleaf_nodes::effect::Acme` documents.
 
+mod ahead;
 mod challenges;
 mod claim;
 mod follow;
 mod orders;
 mod register;
+mod renewal;
 mod solve;
 
 use super::super::World;
@@ -38,15 +40,13 @@ struct Fault {
     again: bool,
     /// What is merged into the status.
     status: Option<Value>,
-    /// How long it rests at most, in milliseconds.
-    rest_limit: Option<i64>,
 }
 
 impl Fault {
     fn new(class: Class, detail: impl Into<String>) -> Self {
         let (step, reason, detail) = (None, "", detail.into());
-        let (after, again, status, rest_limit) = (None, false, None, None);
-        Self { class, step, reason, detail, after, again, status, rest_limit }
+        let (after, again, status) = (None, false, None);
+        Self { class, step, reason, detail, after, again, status }
     }
 
     fn of(ailment: &Ailment) -> Self {
@@ -106,10 +106,11 @@ impl World {
             Acme::TakeCertificate { order, base, leaf, conditions } => {
                 return self.take_certificate(job, (order, base, *leaf), conditions);
             }
-            Acme::Claim(it) => return self.claim(job, it),
+            Acme::Claim(it) => (&it.ahead.trial, self.claim(job, it)),
             Acme::CreateChallenge(it) => return self.create_challenge(job, it),
             Acme::Guard => return self.guard(job),
             Acme::CleanUp(it) => return self.clean_up(job, it),
+            Acme::AskWindow(it) => return self.ask_window(job, it),
             Acme::Place(it) => (&it.trial, self.place(job, it)),
             Acme::ReadAuthorizations(it) => (&it.trial, self.read_authorizations(job, it)),
             Acme::Follow(it) => (&it.trial, self.follow(job, it)),
@@ -153,9 +154,9 @@ impl World {
     fn attempt(&self, at: usize, fault: &Fault, trial: &Trial, inputs: Option<Digest>) -> Attempt {
         let now = self.replicas[at].clock(self.now);
         let retried = matches!(fault.class, Class::Wait | Class::Transient | Class::RateLimited);
-        let rest = fault.rest_limit.map_or(trial.rest_ms, |limit| trial.rest_ms.min(limit));
         // Notes have whole seconds: up, so that it is never too early.
-        let rested = Timestamp::from_seconds(now.plus_millis(rest.max(0) + 999).as_seconds());
+        let rested =
+            Timestamp::from_seconds(now.plus_millis(trial.rest_ms.max(0) + 999).as_seconds());
         let after = fault.after.map(Timestamp::from_millis);
         let not_before = (retried || fault.again).then(|| after.unwrap_or(rested).max(rested));
         Attempt {
@@ -260,8 +261,23 @@ impl World {
         Err(failed(FailureClass::Rejected, "NameTaken", "it exists and is another's"))
     }
 
-    /// The account's key, and the CA's number of the account.
+    /// The account's key, and the CA's number of the account; read once for each effect.
     fn account(&mut self, job: &mut Job, account: &Account) -> Result<(SymKey, AccountId), Halt> {
+        if let Some(known) = job.rest.as_ref().and_then(|rest| rest.signer.clone()) {
+            return Ok(known);
+        }
+        let found = self.read_account(job, account)?;
+        if let Some(rest) = &mut job.rest {
+            rest.signer = Some(found.clone());
+        }
+        Ok(found)
+    }
+
+    fn read_account(
+        &mut self,
+        job: &mut Job,
+        account: &Account,
+    ) -> Result<(SymKey, AccountId), Halt> {
         let secret = account.key.secret.clone();
         let key = match self.config.mutant {
             Mutant::MixesAccounts => {

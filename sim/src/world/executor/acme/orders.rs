@@ -8,7 +8,9 @@ use super::super::super::material::{self, SymKey};
 use super::super::super::project;
 use super::super::{Done, Job, stale};
 use super::{Fault, Halt, Told, number};
-use crate::acme::{AccountId, AuthorizationId, Call, NewOrder as Wanted, OrderView, Reply, Status};
+use crate::acme::{
+    AccountId, AuthorizationId, Call, ErrorKind, NewOrder as Wanted, OrderView, Reply, Status,
+};
 use crate::apiserver::Request;
 use everleaf_engine::{Digest, ObjectKey};
 use everleaf_nodes::Base;
@@ -105,7 +107,16 @@ impl World {
         if self.config.mutant == Mutant::PlacesTwice {
             self.ask_for(job, account, key, call.clone())?;
         }
-        let said = self.ask_for(job, account, key, call)?;
+        let said = match (self.ask_for(job, account, key, call.clone()), call) {
+            // Once more without `replaces`, if that certificate has a successor already.
+            (Err(ailment), Call::NewOrder { order, .. })
+                if order.replaces.is_some() && is_about_replaces(&ailment) =>
+            {
+                let order = Wanted { replaces: None, ..order };
+                self.ask_for(job, account, key, Call::NewOrder { account: id, order })?
+            }
+            (said, _) => said?,
+        };
         match said.reply {
             Reply::Order(order) => Ok(order),
             _ => Err(Ailment { failure: crate::acme::Failure::Truncated, after: None }),
@@ -145,7 +156,8 @@ impl World {
             };
             let Reply::Order(view) = view else { continue };
             let open = matches!(view.status, Status::Pending | Status::Ready);
-            if open && view.identifiers == new.identifiers {
+            let same = new.profile.as_ref().is_none_or(|profile| *profile == view.profile);
+            if open && same && view.identifiers == new.identifiers {
                 return Ok(Some(view));
             }
         }
@@ -271,4 +283,11 @@ impl World {
             json!({ "state": "errored", "reason": reason, "failureTime": self.clock_text(job) });
         Fault { status: Some(status), ..fault }.into()
     }
+}
+
+/// Whether an order was refused for the certificate that it says it replaces.
+fn is_about_replaces(ailment: &Ailment) -> bool {
+    let crate::acme::Failure::Problem(problem) = &ailment.failure else { return false };
+    let refused = matches!(problem.kind, ErrorKind::Malformed | ErrorKind::Unauthorized);
+    problem.kind == ErrorKind::AlreadyReplaced || (refused && problem.detail.contains("replac"))
 }

@@ -1,20 +1,36 @@
 //! What is presented for challenges: shown, looked for, removed.
 
 use super::super::super::World;
-use super::super::super::acme::path;
+use super::super::super::acme::{POD, path};
 use super::super::super::config::Mutant;
 use super::super::super::event::Event;
+use super::super::patience::{SPENT, WITH_A_SOLVER};
 use super::super::{Done, Job, failed};
 use super::{Fault, Told};
 use crate::acme::Validation as _;
 use crate::dns::{Change, Data, RecordType, Refused};
+use aws_lc_rs::digest;
 use everleaf_api::names;
 use everleaf_api::names::everleaf as ours;
-use everleaf_engine::FailureClass;
+use everleaf_engine::{FailureClass, Timestamp};
 use everleaf_nodes::acme::notes;
 use everleaf_nodes::effect::{Answer, CleanUp, Present, SelfCheck, Solver};
-use everleaf_nodes::facts::Class;
+use everleaf_nodes::facts::{Class, Method};
 use serde_json::json;
+
+/// So many self-checks look for a while; those that follow look once.
+const FRESH: i64 = 2;
+
+/// What a self-check says that found nothing.
+const MISS: &str = "it is not to be seen everywhere";
+
+fn method_of(solver: &Solver) -> Method {
+    match solver {
+        Solver::Http01 { .. } => Method::Http01,
+        Solver::TlsAlpn01 { .. } => Method::TlsAlpn01,
+        Solver::Dns01 { .. } => Method::Dns01,
+    }
+}
 
 /// The name of the record that proves a name.
 fn record_name(dns_name: &str) -> String {
@@ -24,45 +40,110 @@ fn record_name(dns_name: &str) -> String {
 fn left_behind(answer: &Answer) -> String {
     match &answer.solver {
         Solver::Http01 { .. } => format!("the route of {}", answer.dns_name),
-        _ => format!("the TXT record {}", record_name(&answer.dns_name)),
+        Solver::TlsAlpn01 { .. } => format!("the handshakes of {}", answer.dns_name),
+        Solver::Dns01 { .. } => format!("the TXT record {}", record_name(&answer.dns_name)),
     }
 }
 
 impl World {
     pub(super) fn present(&mut self, job: &mut Job, it: &Present) -> Told {
         let Answer { solver, dns_name, .. } = &it.answer;
-        let presented = match solver {
-            Solver::Http01 { token, key, .. } => {
-                let (now, at) = (self.now, job.at);
-                self.outside.serve(now, at, dns_name, (token, key));
-                Ok(())
+        let presented = job.rest.as_ref().map(|rest| rest.presented.clone());
+        let at = match presented {
+            Some(at) => at,
+            None => {
+                let done = match solver {
+                    Solver::Dns01 { value, .. } => self.change_record(job, dns_name, value, true),
+                    _ => {
+                        self.answer_for(job.at, &it.answer);
+                        Ok(())
+                    }
+                };
+                // Whatever failed is tried again: nobody tells when a zone was mended.
+                done.map_err(|fault| Fault { again: true, ..*fault })?;
+                let at = self.clock_text(job);
+                self.rest_of(job, WITH_A_SOLVER).presented.clone_from(&at);
+                at
             }
-            Solver::Dns01 { value, .. } => self.change_record(job, dns_name, value, true),
         };
-        // Whatever failed is tried again: nobody tells when a zone was mended.
-        presented.map_err(|fault| Fault { again: true, ..*fault })?;
-        let at = self.clock_text(job);
-        let status = json!({ "presented": true, "presentedAt": at, "processing": true });
+        let mut status = json!({ "presented": true, "presentedAt": at, "processing": true });
+        if it.check {
+            if self.finds(&it.answer) {
+                return self.note_seen(job, i64::MIN);
+            }
+            if self.rests(job, WITH_A_SOLVER, None) {
+                return Ok(Vec::new());
+            }
+            let method = method_of(solver).text();
+            status["reason"] = json!(format!("Waiting for {method} challenge propagation: {MISS}"));
+        }
         Ok(self.write_acme_status(job, status)?)
     }
 
     pub(super) fn self_check(&mut self, job: &mut Job, it: &SelfCheck) -> Told {
-        let Answer { solver, dns_name, .. } = &it.answer;
-        let (now, at) = (self.now, job.at);
-        let found = match solver {
-            Solver::Http01 { token, key, .. } => {
-                // Whoever presented it may be gone, with its address.
-                self.outside.serve(now, at, dns_name, (token, key));
-                self.is_served(dns_name, token, key)
-            }
-            Solver::Dns01 { value, .. } => self.is_everywhere(dns_name, value),
-        };
-        if !found && self.config.mutant != Mutant::SeesAnything {
-            return Err(Fault::new(Class::Transient, "it is not to be seen everywhere").into());
+        let presented = it.presented_at.as_millis();
+        if self.finds(&it.answer) {
+            return self.note_seen(job, presented);
         }
-        let clock = self.replicas[at].clock(now).max(it.presented_at);
-        let text = notes::seen_text(clock, &job.order.effect.base.uid);
-        Ok(self.annotate(job, ours::ACME_SEEN, &text)?)
+        // What was not there a few times is not worth standing there for.
+        let patience = if it.trial.number <= FRESH { WITH_A_SOLVER } else { SPENT };
+        if self.rests(job, patience, None) {
+            return Ok(Vec::new());
+        }
+        if self.moves(job.at, &it.answer) && self.finds(&it.answer) {
+            return self.note_seen(job, presented);
+        }
+        Err(Fault::new(Class::Transient, MISS).into())
+    }
+
+    /// Writes down when it was seen.
+    fn note_seen(&mut self, job: &mut Job, presented: i64) -> Told {
+        let uid = job.order.effect.base.uid.clone();
+        self.replicas[job.at].sights.insert(uid.clone());
+        let clock = self.replicas[job.at].clock(self.now);
+        let clock = clock.max(Timestamp::from_millis(presented));
+        Ok(self.annotate(job, ours::ACME_SEEN, &notes::seen_text(clock, &uid))?)
+    }
+
+    /// Answers over HTTP or in handshakes.
+    fn answer_for(&mut self, at: usize, answer: &Answer) {
+        let (now, host) = (self.now, &*answer.dns_name);
+        match &answer.solver {
+            Solver::Http01 { token, key, .. } => self.outside.serve(now, at, host, (token, key)),
+            Solver::TlsAlpn01 { token, key } => self.outside.shake(now, at, host, (token, key)),
+            Solver::Dns01 { .. } => {}
+        }
+    }
+
+    /// Leads a route here, or to a Pod, if whoever presented it is gone. Whether that changed
+    /// anything.
+    fn moves(&mut self, at: usize, answer: &Answer) -> bool {
+        let (token, at) = match &answer.solver {
+            Solver::Http01 { token, fall_back: true, .. } => (token, POD),
+            Solver::Http01 { token, .. } | Solver::TlsAlpn01 { token, .. } => (token, at),
+            Solver::Dns01 { .. } => return false,
+        };
+        let moved = self.outside.server_of(&answer.dns_name, token) != Some(at);
+        if moved {
+            self.answer_for(at, answer);
+        }
+        moved
+    }
+
+    /// Whether what was presented is found from outside.
+    fn finds(&mut self, answer: &Answer) -> bool {
+        if self.config.mutant == Mutant::SeesAnything {
+            return true;
+        }
+        let (now, host) = (self.now, &*answer.dns_name);
+        match &answer.solver {
+            Solver::Http01 { token, key, .. } => self.is_served(host, token, key),
+            Solver::TlsAlpn01 { key, .. } => {
+                let wanted = digest::digest(&digest::SHA256, key.as_bytes());
+                self.outside.net.tls_alpn(now, 0, host).is_ok_and(|seen| seen == wanted.as_ref())
+            }
+            Solver::Dns01 { value, .. } => self.is_everywhere(host, value),
+        }
     }
 
     /// Whether what a Challenge shows can be seen from outside now.
@@ -73,6 +154,11 @@ impl World {
             return self.is_everywhere(name, key);
         }
         let site = self.outside.net.sites.get(name);
+        if part("/spec/type") == "TLS-ALPN-01" {
+            let wanted = digest::digest(&digest::SHA256, key.as_bytes());
+            let shown = site.and_then(|site| site.tls_alpn.as_deref());
+            return shown == Some(wanted.as_ref());
+        }
         let page = site.and_then(|site| site.pages.get(&path(part("/spec/token"))));
         page.is_some_and(|page| page == key)
     }
@@ -179,7 +265,7 @@ impl World {
 
     fn withdraw(&mut self, job: &mut Job, answer: &Answer) -> Result<(), Box<Fault>> {
         match &answer.solver {
-            Solver::Http01 { token, .. } => {
+            Solver::Http01 { token, .. } | Solver::TlsAlpn01 { token, .. } => {
                 let now = self.now;
                 self.outside.unserve(now, &answer.dns_name, token);
                 Ok(())
