@@ -267,7 +267,8 @@ impl Case<'_> {
     /// that tells of it goes before the next attempt. The usual class needs no note.
     pub(super) fn status_notes(&self) -> Strings {
         let Some(failed) = self.unrecorded_failure() else { return Strings::new() };
-        if failed.note.class == Class::User && self.cert.failure_note.is_none() {
+        let usual = failed.note.class == Class::User && self.cert.failure_note.is_none();
+        if usual || self.cert.failure_note.as_ref() == Some(&failed.note) {
             return Strings::new();
         }
         let text = notes::failure_text(&failed.note, &self.view.object.uid);
