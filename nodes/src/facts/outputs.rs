@@ -101,8 +101,8 @@ impl PasswordFrom {
     }
 }
 
-/// Labels and annotations that are of no use to us: `spec.secretTemplate`, or what of a Secret was
-/// applied by us from such.
+/// Labels and annotations that tell us nothing: `spec.secretTemplate`, or what of a Secret we
+/// applied from one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Template {

@@ -1,4 +1,5 @@
-//! What is wanted in and on the Secret besides the pair, and what of that `managedFields` call ours.
+//! What is wanted in and on the Secret besides the pair, and what of that is ours by its
+//! `managedFields`.
 
 use super::{arc, strings};
 use crate::facts::{ENTRIES, Managed, Outputs, PasswordFrom, StoreProfile, Template};
@@ -8,8 +9,8 @@ use everleaf_api::types::reference::SecretKeySelector;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The field manager of what is in issued Secrets: cert-manager's own, so that what it wrote is ours
-/// to change and to remove.
+/// The field manager of what is in issued Secrets: cert-manager's own, so that what it wrote is
+/// ours to change and to remove.
 pub const SECRET_MANAGER: &str = "cert-manager-certificates-issuing";
 
 /// The alias of a Java keystore's key where none is given.

@@ -1,5 +1,5 @@
-//! Keystores, other formats and the Secret's template: written with the pair, opened by the programs
-//! that their readers use, changed and removed without another issuance.
+//! Keystores, other formats and the Secret's template: written with the pair, opened by the
+//! programs that their readers use, changed and removed without another issuance.
 
 use everleaf_e2e::{Scope, World, condition, data, eventually, scenario, text};
 use serde_json::{Value, json};
