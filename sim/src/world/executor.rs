@@ -51,6 +51,8 @@ pub(crate) struct Job {
     number: u64,
     /// How it looks again, once it did so; and what it holds meanwhile.
     pub rest: Option<Box<Rest>>,
+    /// Whether what it writes is observed at once, once that was drawn.
+    echoes: Option<bool>,
     /// How long it rests from here on before it goes on, in milliseconds.
     pause: Option<i64>,
 }
@@ -111,7 +113,17 @@ impl World {
             return self.kill(at);
         }
         let (seen, delay, dead) = (Vec::new(), 0, false);
-        self.go_on(Job { at, order, seen, delay, dead, number, rest: None, pause: None });
+        self.go_on(Job {
+            at,
+            order,
+            seen,
+            delay,
+            dead,
+            number,
+            rest: None,
+            echoes: None,
+            pause: None,
+        });
     }
 
     /// Goes on with an effect that rested.
@@ -135,6 +147,8 @@ impl World {
         if done.is_ok() {
             self.say(at, &order.effect.subject, &order.effect.events);
         }
+        // What it is about comes first: the rest of what it did is to be seen in that light.
+        job.seen.sort_by_key(|delta| delta_key(delta) != Some(&order.effect.subject));
         let (outcome, wrote) = match done {
             Ok(wrote) if self.config.mutant == Mutant::HidesWrites => (Outcome::done(), wrote),
             Ok(wrote) => (Outcome::Done { wrote: wrote.clone() }, wrote),
@@ -276,9 +290,10 @@ impl World {
         }
     }
 
-    /// In some runs the answer to a write is observed at once, in others only the watch shows it.
+    /// Of some effects the answers to writes are observed at once, of others only the watch shows
+    /// them.
     pub(super) fn echo(&mut self, job: &mut Job, kind: Kind, object: &Value) {
-        if self.latency.chance(300)
+        if *job.echoes.get_or_insert_with(|| self.latency.chance(300))
             && let Some(delta) = self.shown_live(job.at, kind, object)
         {
             job.seen.push(delta);
@@ -455,6 +470,17 @@ impl World {
         }
         let order = order.cloned();
         self.emitted.push(Event::Wrote(Wrote { actor, order, kind, before, after, status }));
+    }
+}
+
+/// What a change is about; a list is about nothing in particular.
+fn delta_key(delta: &Delta<Kind, Facts>) -> Option<&ObjectKey<Kind>> {
+    match delta {
+        Delta::Applied { key, .. }
+        | Delta::Deleted { key, .. }
+        | Delta::Absent { key }
+        | Delta::Unreadable { key, .. } => Some(key),
+        _ => None,
     }
 }
 

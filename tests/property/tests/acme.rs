@@ -16,8 +16,12 @@ fn all_acme(seed: u64) -> Config {
     Config { acme: 1000, ..Config::swarm(seed) }
 }
 
-/// The seeds that are run without being asked for more. Some others are red, and looked into.
-const SEEDS: [u64; 3] = [1, 4, 6];
+/// So many seeds, from 0 on, are run without being asked for more.
+const SEEDS: u64 = 14;
+
+/// Seeds that are red, and by which rule: open findings, not mended yet. Whoever mends one takes
+/// it out. By any other rule they fail the test.
+const OPEN: [(u64, &str); 4] = [(5, "I29"), (8, "I16"), (10, "I12"), (11, "I32")];
 
 fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -41,10 +45,10 @@ fn every_invariant_holds_under_drawn_faults_of_acme() {
         run(all_acme(seed));
         return;
     }
-    let seeds = asked("EVERLEAF_SEEDS").map_or(SEEDS.to_vec(), |count| (0..count).collect());
+    let seeds = 0..asked("EVERLEAF_SEEDS").unwrap_or(SEEDS);
     let failures: Vec<String> = seeds
-        .into_iter()
         .filter_map(|seed| Simulation::new(all_acme(seed)).run().err())
+        .filter(|failure| !OPEN.contains(&(failure.config.seed, failure.violation.id)))
         .map(|failure| failure.to_string())
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
