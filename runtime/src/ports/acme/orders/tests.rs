@@ -19,7 +19,8 @@ struct Ca {
 impl Ca {
     fn answer(&self, path: &str) -> Response<Bytes> {
         let (refused, status, after) = self.refused;
-        let answer = Response::builder().header("replay-nonce", "bm9uY2U");
+        let nonce = format!("nonce{:04}", self.asked.lock().unwrap().len());
+        let answer = Response::builder().header("replay-nonce", nonce);
         let (answer, body) = match path {
             "/dir" => (
                 answer.status(200),
@@ -35,7 +36,8 @@ impl Ca {
                     Some(after) => answer.header("retry-after", after),
                     None => answer,
                 };
-                (answer, json!({ "type": "urn:ietf:params:acme:error:rateLimited" }))
+                let kind = if status == 429 { "rateLimited" } else { "serverInternal" };
+                (answer, json!({ "type": format!("urn:ietf:params:acme:error:{kind}") }))
             }
             path => (
                 answer.status(200),
@@ -56,8 +58,8 @@ impl Transport for Ca {
         _: usize,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let path = request.uri().path().to_owned();
+        self.asked.lock().unwrap().push(path.clone());
         let answer = self.answer(&path);
-        self.asked.lock().unwrap().push(path);
         async move { Ok(answer) }.boxed()
     }
 }
@@ -96,6 +98,6 @@ async fn after_a_429_no_further_authorization_is_asked_for_and_what_was_read_is_
 #[tokio::test]
 async fn an_authorization_that_is_not_there_keeps_nobody_from_reading_the_others() {
     let (reading, asked) = read(500, None).await;
-    assert_eq!((reading.read.len(), asked), (9, 10));
+    assert_eq!((reading.read.len(), asked), (9, 10), "{:?}", reading.error);
     assert!(!asks_for_patience(&reading.error.unwrap()));
 }
