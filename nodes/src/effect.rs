@@ -4,7 +4,7 @@ mod acme;
 
 pub use acme::*;
 
-use crate::facts::{Fingerprint, IssuerRef, KeyKind, KeyWish, Kind, Wish};
+use crate::facts::{Fingerprint, IssuerRef, KeyKind, KeyWish, Kind, Outputs, Wish};
 use everleaf_engine::{ObjectKey, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -104,6 +104,27 @@ pub struct NewRequest {
     pub missing: Option<Arc<str>>,
 }
 
+/// The Secret of a keystore's password, as it was seen. It counts in digests: what failed for want of
+/// a password is another effect once that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordSecret {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its UID and resourceVersion; `None` if there was none.
+    pub seen: Option<(Uid, u64)>,
+}
+
+/// What is to be written beside the pair.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Beside {
+    /// The entries.
+    pub outputs: Outputs,
+    /// Where their passwords are, if in Secrets.
+    pub passwords: Vec<PasswordSecret>,
+}
+
 /// Material to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -122,8 +143,14 @@ pub struct Store {
     pub fingerprint: Fingerprint,
     /// How the key is written.
     pub wish: KeyWish,
-    /// The Secret's annotations of ours.
+    /// The Secret's annotations of ours, with those of the template.
     pub annotations: Strings,
+    /// The labels of the template.
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub labels: Strings,
+    /// What is to be written beside the pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Box<Beside>>,
     /// Whether the Certificate is to own the Secret.
     pub owned: bool,
 }
@@ -198,14 +225,20 @@ pub enum Do {
         /// As it was decided on.
         base: Base,
     },
-    /// Write a Secret's labels and annotations of ours again.
+    /// Write everything of a Secret that is ours again, around the pair that is in it.
     TendSecret {
         /// The Secret's name.
         secret: Arc<str>,
         /// As it was decided on.
         base: Base,
-        /// The annotations that it should carry.
+        /// The annotations that it should carry, with those of the template.
         annotations: Strings,
+        /// The labels of the template.
+        #[serde(default, skip_serializing_if = "Strings::is_empty")]
+        labels: Strings,
+        /// What is to be written beside the pair.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        beside: Option<Box<Beside>>,
         /// Whether the Certificate is to own the Secret.
         owned: bool,
     },

@@ -2,8 +2,10 @@
 //! never certificates.
 
 mod acme;
+mod outputs;
 
 pub use acme::*;
+pub use outputs::*;
 
 use everleaf_engine::{Digest, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
@@ -424,7 +426,13 @@ pub struct CertificateFacts {
     pub renewal: RenewalWish,
     /// How many requests are kept.
     pub history: Option<i32>,
-    /// The digest of the whole spec, defaults applied.
+    /// The entries wanted in the Secret beside the pair; see [`CertificateFacts::outputs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Box<Outputs>>,
+    /// The labels and annotations wanted on the Secret; see [`CertificateFacts::template`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Box<Template>>,
+    /// The digest of the whole spec, defaults applied, passwords left out.
     pub spec: Digest,
     /// What breaks the API's rules, or cannot be honoured by this build.
     pub problems: Vec<Problem>,
@@ -553,6 +561,10 @@ pub struct Material {
     pub chain_fault: Option<Arc<str>>,
     /// Whether there is a `ca.crt`.
     pub has_ca: bool,
+    /// Which of [`ENTRIES`] are there, and whether they are what the pair gives; of keystores, which
+    /// nobody opens, that is taken for granted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beside: BTreeMap<Arc<str>, bool>,
 }
 
 /// What decisions read of a Secret.
@@ -569,6 +581,9 @@ pub struct SecretFacts {
     pub deleting: bool,
     /// Its annotations under `cert-manager.io/`.
     pub annotations: BTreeMap<Arc<str>, Arc<str>>,
+    /// What else of it is ours; see [`SecretFacts::managed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<Box<Managed>>,
     /// Certificate and key.
     pub content: Content,
 }

@@ -2,8 +2,10 @@
 //! key and no certificate enters here.
 
 mod acme;
+mod outputs;
 
 pub use acme::{budget, challenge, order};
+pub use outputs::{SECRET_MANAGER, managed, outputs};
 
 use crate::acme::notes;
 use crate::facts::{
@@ -70,7 +72,8 @@ fn issuer_ref(reference: &everleaf_api::types::reference::IssuerRef) -> IssuerRe
     }
 }
 
-/// The digest of a Certificate's spec; two that mean the same have the same.
+/// The digest of a Certificate's spec; two that mean the same have the same. Passwords do not count:
+/// a digest would tell of a weak one.
 pub fn spec_digest(spec: &api::CertificateSpec) -> Digest {
     let mut spec = spec.clone();
     let kind = spec.issuer_ref.kind_or_default().to_owned();
@@ -81,6 +84,10 @@ pub fn spec_digest(spec: &api::CertificateSpec) -> Digest {
     };
     spec.duration = canonical(spec.duration);
     spec.renew_before = canonical(spec.renew_before);
+    if let Some(stores) = &mut spec.keystores {
+        stores.jks.iter_mut().for_each(|store| store.password = None);
+        stores.pkcs12.iter_mut().for_each(|store| store.password = None);
+    }
     // serde_json sorts nothing here: the fields' order is the struct's, which is fixed.
     digest_of(&serde_json::to_string(&spec).unwrap_or_default())
 }
@@ -180,30 +187,6 @@ fn renewal(spec: &api::CertificateSpec) -> RenewalWish {
     }
 }
 
-/// Fields of the spec that this build cannot honour yet: refused aloud, never ignored.
-fn unbuilt(spec: &api::CertificateSpec) -> Vec<Problem> {
-    let creates = |stores: &api::CertificateKeystores| {
-        stores.jks.as_ref().is_some_and(|jks| jks.create)
-            || stores.pkcs12.as_ref().is_some_and(|pkcs12| pkcs12.create)
-    };
-    let templates = |template: &api::CertificateSecretTemplate| {
-        !template.labels.is_empty() || !template.annotations.is_empty()
-    };
-    let fields = [
-        ("spec.keystores", spec.keystores.as_ref().is_some_and(creates)),
-        ("spec.additionalOutputFormats", !spec.additional_output_formats.is_empty()),
-        ("spec.secretTemplate", spec.secret_template.as_ref().is_some_and(templates)),
-    ];
-    let used = fields.into_iter().filter_map(|(path, used)| used.then_some(path));
-    used.map(|path| Problem {
-        path: path.into(),
-        message: "this build cannot honour it yet; remove it, or keep the Certificate as it is \
-                  until a build that can"
-            .into(),
-    })
-    .collect()
-}
-
 /// A broken rule of the API as facts have it.
 pub fn problem(violation: validate::Violation) -> Problem {
     let (path, message) = (violation.path.as_str().into(), violation.message.as_str().into());
@@ -272,6 +255,10 @@ fn fallbacks(certificate: &Certificate) -> (Vec<IssuerRef>, Option<Problem>) {
     }
 }
 
+fn boxed<T: Default + PartialEq>(value: T) -> Option<Box<T>> {
+    (value != T::default()).then(|| Box::new(value))
+}
+
 /// A Certificate's facts. `copied` says which annotations go to its requests;
 /// `literal_subject_der` is the digest of spec.literalSubject in DER, if there is one.
 pub fn certificate(
@@ -303,8 +290,10 @@ pub fn certificate(
         wish: wish(spec, literal_subject_der),
         renewal: renewal(spec),
         history: spec.revision_history_limit,
+        outputs: boxed(outputs(spec)),
+        template: boxed(outputs::template(spec)),
         spec: spec_digest(spec),
-        problems: broken.chain(unbuilt(spec)).chain(mistaken).collect(),
+        problems: broken.chain(mistaken).collect(),
         temporary: temporary.is_some_and(|value| value == "true"),
         failure_note: meta
             .annotations

@@ -350,6 +350,10 @@ impl<'a> Case<'a> {
         else {
             return Strings::new();
         };
+        // One whose status was not written after it stands already.
+        if self.request.failure_note.as_ref() == Some(&note) {
+            return Strings::new();
+        }
         let text = notes::failure_text(&note, &self.view.object.uid);
         [(everleaf_api::names::everleaf::FAILURE.into(), text.into())].into()
     }

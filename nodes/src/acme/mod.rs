@@ -8,3 +8,4 @@ pub mod naming;
 pub mod notes;
 pub mod solver;
 pub(crate) mod trial;
+pub mod turns;

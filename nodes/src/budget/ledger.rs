@@ -95,7 +95,7 @@ impl Ledger {
         waits.filter(|(_, at)| *at > now).max_by_key(|(_, at)| *at)
     }
 
-    /// Takes every charge, or none.
+    /// Takes every charge, or none. The tokens count as taken when the CA will have counted them.
     ///
     /// # Errors
     /// When all can be met, if that is not now.
@@ -103,8 +103,9 @@ impl Ledger {
         if let Some((_, at)) = self.short_of(charges, now) {
             return Err(at);
         }
-        for Charge { bucket, limit, cost } in charges.iter().filter(|charge| charge.cost > 0) {
-            let tat = self.tat(bucket).max(now);
+        for charge in charges.iter().filter(|charge| charge.cost > 0) {
+            let Charge { bucket, limit, cost } = charge;
+            let tat = self.tat(bucket).max(now.plus_millis(charge.allowance_ms()));
             let moved = tat.plus_millis(cost.saturating_mul(limit.interval_ms));
             self.buckets.insert(bucket.clone(), moved);
         }
@@ -120,7 +121,8 @@ impl Ledger {
         self.buckets.insert(bucket.clone(), moved.min(most));
     }
 
-    /// Gives back what was taken, for a request that the CA refunds.
+    /// Gives back what was taken, for a request that the CA refunds; the allowance of its counting
+    /// passes by itself.
     pub fn refund(&mut self, charges: &[Charge]) {
         for Charge { bucket, limit, cost } in charges.iter().filter(|charge| charge.cost > 0) {
             if let Some(tat) = self.buckets.get_mut(bucket) {

@@ -5,6 +5,14 @@
 //! Taking a token moves it one interval on; a token is there as long as it lies no more than
 //! `capacity` intervals ahead. A bucket whose TAT has passed is full and need not be kept.
 //!
+//! We take a token when an order is claimed. The CA counts it later: of the account when the order
+//! arrives, of the registered domains and of the set when it issues. Were ours to count from the
+//! claim, it would have a token again before the CA has one. So a token counts as taken an
+//! [allowance](Charge::allowance_ms) later: a minute for an account, ten for domain and set, and at
+//! most the time in which one token comes back. If the CA counts within it, in whatever order, its
+//! bucket is never emptier than ours, and a burst of ours is one token smaller at most. An order
+//! that takes longer may meet a 429, which corrects the bucket.
+//!
 //! The buckets live in ConfigMaps of the operator's namespace, [`SHARDS`] of them, by the hash of
 //! the bucket's name. A [`Ledger`] is the content of one: text in, text out. The port that spends
 //! reads a ledger, takes the tokens, and writes it back with its resourceVersion, before it sends.
@@ -170,6 +178,18 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// How long after it is taken the CA may count a token, in milliseconds: it counts as taken at
+    /// the end of that time. No longer than one interval, so that no more than one token lies idle.
+    pub fn allowance_ms(&self) -> i64 {
+        let most = match self.bucket.split_once(':') {
+            Some(("o", _)) => MINUTE,
+            Some(("d" | "s", _)) => 10 * MINUTE,
+            // What failed has been counted.
+            _ => 0,
+        };
+        most.min(self.limit.interval_ms)
+    }
+
     /// The ConfigMap that holds the bucket.
     pub fn shard(&self) -> Arc<str> {
         shard(&self.bucket)

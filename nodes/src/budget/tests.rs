@@ -186,6 +186,53 @@ proptest! {
     }
 
     #[test]
+    fn a_ca_that_counts_within_the_allowance_never_refuses(
+        kind in prop::sample::select(vec!["o:1", "d:1:example.com", "s:1:2"]),
+        capacity in 1_i64..8, interval_ms in 1_i64..1_500_000,
+        claims in prop::collection::vec((0_i64..900_000, 0_i64..1_000, 0_i64..1_000), 1..80),
+    ) {
+        let limit = Limit { capacity, interval_ms };
+        let charge = Charge { bucket: kind.into(), limit, cost: 1 };
+        let allowance = charge.allowance_ms();
+        let (mut ledger, mut now) = (Ledger::default(), 1_000_000);
+        // What the CA does, and when: it looks as newOrder comes, and counts then or as it issues.
+        let mut events = Vec::new();
+        for (number, (pause, order, issue)) in claims.into_iter().enumerate() {
+            now = ledger.free_at(std::slice::from_ref(&charge)).as_millis().max(now + pause % 3);
+            now += if pause % 2 == 0 { 0 } else { pause };
+            prop_assert!(ledger.consume(std::slice::from_ref(&charge), at(now)).is_ok());
+            let (order, issue) = (order.min(issue), order.max(issue));
+            events.push((now + allowance * order / 1_000, number, false));
+            events.push((now + allowance * issue / 1_000, number, true));
+            ledger = Ledger::parse(&ledger.to_text(at(now))).expect("it is as it was written");
+        }
+        events.sort_by_key(|(at, number, counts)| (*at, *counts, *number));
+        let mut tat = Timestamp::default();
+        for (time, number, counts) in events {
+            if counts {
+                tat = tat.max(at(time)).plus_millis(interval_ms);
+            } else {
+                let free = limit.free_at(tat, 1);
+                prop_assert!(free <= at(time), "order {number} is refused: {free:?} > {time}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_is_one_token_smaller_at_most(
+        kind in prop::sample::select(vec!["o:1", "d:1:example.com", "s:1:2", "f:1:a.b"]),
+        capacity in 1_i64..50, interval_ms in 1_i64..2_000_000,
+    ) {
+        let charge =
+            Charge { bucket: kind.into(), limit: Limit { capacity, interval_ms }, cost: 1 };
+        let mut ledger = Ledger::default();
+        let taken = std::iter::repeat_with(|| ledger.consume(std::slice::from_ref(&charge), at(9)))
+            .take_while(Result::is_ok)
+            .count() as i64;
+        prop_assert!((capacity - 1).max(1) <= taken && taken <= capacity);
+    }
+
+    #[test]
     fn all_is_taken_or_nothing(spent in 0_i64..3) {
         let (wide, narrow) = (Limit::per(10, 1000), Limit::per(2, 1000));
         let both = [

@@ -88,7 +88,9 @@ impl Case<'_> {
         let action = Do::TendSecret {
             secret: self.cert.secret_name.clone(),
             base: Base { uid: secret.uid.clone(), rv: secret.rv },
-            annotations: self.tended_annotations()?,
+            annotations: self.with_template(self.tended_annotations()?),
+            labels: self.template_labels(),
+            beside: self.beside(),
             owned: self.program.options.certificate_owner_ref,
         };
         Some(self.start(Step::TendSecret, "", (action, Vec::new())))
@@ -214,7 +216,9 @@ impl Case<'_> {
             key: self.place(&key),
             fingerprint: key.fingerprint.clone(),
             wish: self.cert.key,
-            annotations: self.secret_annotations(leaf, &request.facts.issuer),
+            annotations: self.with_template(self.secret_annotations(leaf, &request.facts.issuer)),
+            labels: self.template_labels(),
+            beside: self.beside(),
             owned: self.program.options.certificate_owner_ref,
         };
         Some(self.start(Step::Store, "", (Do::Store(Box::new(store)), Vec::new())))

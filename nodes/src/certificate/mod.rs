@@ -7,6 +7,7 @@
 mod act;
 mod annotations;
 mod fallback;
+mod outputs;
 mod policy;
 mod renewal;
 mod status;
@@ -407,7 +408,7 @@ impl plan::Facts for Case<'_> {
     fn tended(&self) -> bool {
         // A spec that cannot be honoured whole is not honoured in part: an apply without what
         // the refused fields put into the Secret would take it away.
-        self.refused() || self.is_tended()
+        self.refused() || (self.is_tended() && self.differs().is_none())
     }
 
     fn failed(&self) -> bool {

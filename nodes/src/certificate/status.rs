@@ -273,7 +273,8 @@ impl Case<'_> {
         use everleaf_api::names::everleaf::{FAILURE, ISSUER_FAILURES};
         let Some(failed) = self.unrecorded_failure() else { return Strings::new() };
         let mut all = Strings::new();
-        if failed.note.class != Class::User || self.cert.failure_note.is_some() {
+        let usual = failed.note.class == Class::User && self.cert.failure_note.is_none();
+        if !usual && self.cert.failure_note.as_ref() != Some(&failed.note) {
             let text = notes::failure_text(&failed.note, &self.view.object.uid);
             all.insert(FAILURE.into(), text.into());
         }
@@ -423,6 +424,9 @@ impl Case<'_> {
     /// What else a user wants to know of a good certificate.
     fn ready_suffix(&self) -> String {
         let Some(leaf) = self.leaf() else { return String::new() };
+        if let Some(untended) = self.untended() {
+            return untended;
+        }
         if self.ends_with_its_ca(leaf) {
             let end = rfc3339(leaf.not_after);
             return format!("; it ends with its CA at {end} and is renewed when the CA is");
@@ -431,6 +435,15 @@ impl Case<'_> {
             Some(fault) => format!("; its chain does not hold together: {fault}"),
             None => String::new(),
         }
+    }
+
+    /// Why the Secret is not written again around its pair, where it should be.
+    fn untended(&self) -> Option<String> {
+        let failure = self.view.failure(Step::TendSecret as usize).filter(is_lasting)?;
+        let reason = self.differs().unwrap_or("SecretManagedMetadataMismatch");
+        let message = &failure.message;
+        (!self.tended())
+            .then(|| format!("; its Secret is not as it should be ({reason}): {message}"))
     }
 
     pub(super) fn say(

@@ -12,7 +12,7 @@ use super::{Base, Event, Strings};
 use crate::acme::ari::{Bounds, Pauses};
 use crate::budget::{Charge, Limit};
 use crate::facts::{AcmeState, AriStatus, Class, Kind, Method, Verified};
-use everleaf_engine::{Digest, ObjectKey, Timestamp};
+use everleaf_engine::{Digest, ObjectKey, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -147,6 +147,11 @@ pub struct Ahead {
 pub struct ClaimOrder {
     /// The URL of the account that the claim names.
     pub account: Arc<str>,
+    /// The set of names, which no two Orders of an account may be under way with.
+    pub set: Digest,
+    /// Orders of the same names that are known to be under way, and do not matter: they are of
+    /// other accounts, or nobody serves them.
+    pub beside: Vec<Uid>,
     /// What is looked at first.
     pub ahead: Ahead,
     /// The namespace of the ConfigMaps.

@@ -69,6 +69,8 @@ impl Case<'_> {
     fn claim(&self) -> Option<Acme> {
         Some(Acme::Claim(Box::new(ClaimOrder {
             account: self.ready()?.uri().clone(),
+            set: super::name_set(self.order),
+            beside: self.beside(),
             ahead: self.ahead()?,
             namespace: self.program.options.operator_namespace.clone(),
             charges: self.charges(),

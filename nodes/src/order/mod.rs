@@ -10,6 +10,7 @@ mod status;
 use crate::acme::account::Served;
 use crate::acme::solver;
 use crate::acme::trial::{Pace, rests_until};
+use crate::acme::turns::is_under_way;
 use crate::budget::standing::charges_of;
 use crate::budget::{self, Charge, Ledger};
 use crate::effect::Base;
@@ -19,7 +20,7 @@ use crate::facts::{
 };
 use crate::plan::order as plan;
 use crate::program::{Everleaf, Sight, children, issuer_key, of_names};
-use everleaf_engine::{Digest, Look, ObjectKey, Timestamp};
+use everleaf_engine::{Digest, Look, ObjectKey, Timestamp, Uid};
 use plan::{State, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -230,15 +231,26 @@ impl<'a> Case<'a> {
     /// Whether another Order of the same account and names is in flight, or comes before this one.
     fn is_rivalled(&self) -> bool {
         let Some(served) = self.ready().filter(|_| !self.is_claimed()) else { return false };
-        let rivals = self.view.tagged(of_names(name_set(self.order)));
-        rivals.into_iter().filter(|(key, _)| *key != self.view.key).any(|(key, object)| {
-            let Some(rival) = object.facts.order() else { return false };
+        self.namesakes().any(|(key, _, rival)| {
             let open = !rival.deleting && !rival.state.is_final();
-            let began = rival.claim.is_some() || !rival.url.is_empty();
             let first = (rival.created, key) < (self.order.created, self.view.key);
             let Some((account, ready)) = self.account_of(key, rival) else { return false };
-            open && (began || (first && ready)) && account == *served.uri()
+            (is_under_way(rival) || (open && first && ready)) && account == *served.uri()
         })
+    }
+
+    /// The other Orders of the same names.
+    fn namesakes(&self) -> impl Iterator<Item = (&'a ObjectKey<Kind>, &'a Uid, &'a OrderFacts)> {
+        let own = self.view.key;
+        let all = self.view.tagged(of_names(name_set(self.order))).into_iter();
+        let others = all.filter(move |(key, _)| *key != own);
+        others.filter_map(|(key, object)| Some((key, &object.uid, object.facts.order()?)))
+    }
+
+    /// The others that are under way; asked of one that has no rivals, so these are none.
+    fn beside(&self) -> Vec<Uid> {
+        let others = self.namesakes().filter(|(.., order)| is_under_way(order));
+        others.map(|(_, uid, _)| uid.clone()).collect()
     }
 
     /// The account that another Order uses, and whether its issuer is Ready.

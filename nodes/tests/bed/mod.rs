@@ -8,9 +8,11 @@ pub mod perform;
 
 use everleaf_api::names::CopiedAnnotations;
 use everleaf_engine::{
-    Command, Config, Delta, Engine, Input, ObjectKey, Outcome, Timestamp, Wake, Written, digest_of,
+    Command, Config, Delta, EffectId, Engine, Input, ObjectKey, Outcome, Timestamp, Wake, Written,
+    digest_of,
 };
 use everleaf_nodes::acme::ari::{Answer, certificate_id};
+use everleaf_nodes::acme::turns::Turns;
 use everleaf_nodes::facts::{
     Class, Csr, Facts, KeyFacts, KeyKind, Leaf, Names, Parsed, SecretFacts, Subject,
 };
@@ -78,6 +80,10 @@ pub struct Bed {
     pub effects: Vec<Effect>,
     /// API writes.
     pub writes: u32,
+    /// Effects that are not performed but kept, if any are to be: those of a kind, in their order.
+    pub held: Option<(fn(&Do) -> bool, Vec<(EffectId, Effect)>)>,
+    /// Who claimed last.
+    turns: Turns,
     /// Writes that the engine does not know of yet.
     unseen: VecDeque<Key>,
     keys_made: u32,
@@ -148,6 +154,8 @@ impl Bed {
             asked: Vec::new(),
             effects: Vec::new(),
             writes: 0,
+            held: None,
+            turns: Turns::default(),
             unseen: VecDeque::new(),
             keys_made: 0,
         };
@@ -163,6 +171,7 @@ impl Bed {
     pub fn restarted(mut self) -> Self {
         let options = self.engine.program().options.clone();
         self.engine = Engine::new(Everleaf::new(options), Config::default());
+        self.turns = Turns::default();
         self.input(Input::Leadership(Some(2)));
         let keys: Vec<Key> = self.objects.keys().cloned().collect();
         for number in 0..=feed::BUDGETS {
@@ -192,6 +201,10 @@ impl Bed {
     }
 
     fn show(&mut self, key: &Key) {
+        self.show_as(key, false);
+    }
+
+    fn show_as(&mut self, key: &Key, live: bool) {
         let feed = feed_of(key.kind);
         let delta = match self.objects.get(key) {
             Some(entry) => Delta::Applied {
@@ -199,7 +212,7 @@ impl Bed {
                 key: key.clone(),
                 uid: entry.uid.as_str().into(),
                 rv: entry.rv,
-                live: false,
+                live,
                 facts: self.facts(key, entry),
             },
             None => return,
@@ -363,30 +376,18 @@ impl Bed {
         match command {
             Command::Perform(id, effect) => {
                 self.effects.push(effect.clone());
-                let before = self.rv;
-                let outcome = self.perform(&effect);
-                let outcome = match outcome {
-                    Ok(()) => {
-                        let wrote = self.unseen.iter().filter_map(|key| {
-                            let entry = self.objects.get(key)?;
-                            let rv = Some(entry.rv).filter(|rv| *rv > before);
-                            rv.map(|rv| Written { key: key.clone(), rv: Some(rv) })
-                        });
-                        self.writes += (self.rv - before) as u32;
-                        Outcome::Done { wrote: wrote.collect() }
-                    }
-                    Err(outcome) => outcome,
-                };
-                let said = matches!(outcome, Outcome::Done { .. });
-                for event in effect.events.iter().filter(|_| said) {
-                    self.events.push((event.reason.to_string(), event.message.to_string()));
+                if let Some((kept, held)) = &mut self.held
+                    && kept(&effect.action)
+                {
+                    return held.push((id, effect));
                 }
-                self.input(Input::Completed(id, outcome));
+                let outcome = self.attempted(&effect);
+                self.answered(&id, outcome);
             }
             Command::Read(key) => {
                 let delta = match self.objects.get(&key) {
                     Some(_) => {
-                        self.unseen.push_back(key);
+                        self.show_as(&key, true);
                         return;
                     }
                     None => Delta::Absent { key },
@@ -398,6 +399,30 @@ impl Bed {
                 self.input(Input::Clock(now));
             }
         }
+    }
+
+    /// Performs an effect; the engine does not know how it ended.
+    pub fn attempted(&mut self, effect: &Effect) -> Outcome<Kind> {
+        let before = self.rv;
+        if let Err(outcome) = self.perform(effect) {
+            return outcome;
+        }
+        let wrote = self.unseen.iter().filter_map(|key| {
+            let entry = self.objects.get(key)?;
+            let rv = Some(entry.rv).filter(|rv| *rv > before);
+            rv.map(|rv| Written { key: key.clone(), rv: Some(rv) })
+        });
+        let wrote = wrote.collect();
+        self.writes += (self.rv - before) as u32;
+        for event in &effect.events {
+            self.events.push((event.reason.to_string(), event.message.to_string()));
+        }
+        Outcome::Done { wrote }
+    }
+
+    /// Tells the engine how an effect ended.
+    pub fn answered(&mut self, id: &EffectId, outcome: Outcome<Kind>) {
+        self.input(Input::Completed(id.clone(), outcome));
     }
 
     /// The steps of an object, as they were performed.
@@ -481,6 +506,7 @@ pub fn unread() -> SecretFacts {
         next_key: false,
         deleting: false,
         annotations: BTreeMap::new(),
+        managed: None,
         content: everleaf_nodes::facts::Content::Unread,
     }
 }

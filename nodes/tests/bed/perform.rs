@@ -5,6 +5,7 @@ use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{FailureClass, Outcome, Timestamp};
 use everleaf_nodes::acme::ari::{self, Answer, Said};
 use everleaf_nodes::acme::notes;
+use everleaf_nodes::acme::turns::{Claimant, End, is_under_way};
 use everleaf_nodes::budget::Ledger;
 use everleaf_nodes::effect::{Acme, KeyPlace, KeySource, Trial};
 use everleaf_nodes::facts::{Attempt, BudgetFacts, Content, Facts, Material, Parsed};
@@ -62,6 +63,7 @@ impl Bed {
                     leaf: Parsed::Missing,
                     chain_fault: None,
                     has_ca: false,
+                    beside: Default::default(),
                 }));
                 self.put(&key(Kind::Secret, name), Thing::Facts(Facts::Secret(Box::new(secret))));
             }
@@ -88,6 +90,7 @@ impl Bed {
                     leaf: Parsed::Good(leaf),
                     chain_fault: None,
                     has_ca: false,
+                    beside: Default::default(),
                 }));
                 let place = key(Kind::Secret, &store.secret);
                 self.put(&place, Thing::Facts(Facts::Secret(Box::new(secret))));
@@ -339,11 +342,20 @@ impl Bed {
 
     fn claim(&mut self, subject: &Key, it: &everleaf_nodes::effect::ClaimOrder) -> Performed {
         let now = self.timestamp();
+        let who = Claimant { key: subject.clone(), uid: self.uid(subject).as_str().into() };
+        if let Some(last) = self.turns.ask(it, &who, now) {
+            let facts = self.objects.get(&last.key).map(|entry| self.facts(&last.key, entry));
+            let under_way = matches!(facts, Some(Facts::Order(order)) if is_under_way(&order));
+            if under_way || !self.turns.pass(it, &last, &who, now) {
+                return Err(Outcome::Stale { reread: vec![last.key] });
+            }
+        }
         let mut all = std::collections::BTreeMap::new();
         for text in self.ledgers.values() {
             all.extend(Ledger::parse(text).unwrap().buckets().clone());
         }
         if Ledger::new(all).consume(&it.charges, now).is_err() {
+            self.turns.end(it, &who, End::Failed, now);
             return Err(Outcome::Stale { reread: Vec::new() }); // Another was first.
         }
         for charge in &it.charges {
@@ -357,6 +369,7 @@ impl Bed {
         let claim = everleaf_nodes::facts::Claim { account: it.account.clone(), at: now };
         let text = notes::claim_text(&claim, &self.uid(subject));
         self.annotate(subject, ours::ACME_CLAIM, &text);
+        self.turns.end(it, &who, End::Written, now);
         Ok(())
     }
 

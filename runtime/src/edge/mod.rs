@@ -1,5 +1,6 @@
 //! The edge: where PEM and DER are read, bounded, and only facts go on.
 
+mod beside;
 mod recent;
 mod wish;
 
@@ -222,6 +223,7 @@ impl Projector {
             next_key: label(names::NEXT_PRIVATE_KEY) == Some("true"),
             deleting: meta.is_deleting(),
             annotations: own.map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
+            managed: project::managed(object),
             content,
         }
     }
@@ -241,7 +243,8 @@ impl Projector {
             chain_fault = chain_hint(crt, key, &self.limits);
         }
         let has_ca = data("ca.crt").is_some_and(|ca| !ca.is_empty());
-        Material { key: key_facts, leaf, chain_fault, has_ca }
+        let beside = beside::beside(object, crt.as_deref(), key.as_deref());
+        Material { key: key_facts, leaf, chain_fault, has_ca, beside }
     }
 
     /// The leaf of a chain, and what is wrong with the rest.

@@ -95,7 +95,10 @@ fn a_charts_command_line_starts_and_what_does_nothing_is_named() {
 fn every_controller_flag_of_cert_manager_is_known() {
     let command = Program::command();
     let known: BTreeSet<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-    let responder = [
+    let acme = [
+        "acme-check-caa",
+        "acme-check-reachability",
+        "acme-renewal-info",
         "acme-http01-responder-ip",
         "acme-http01-responder-port",
         "acme-http01-responder-service",
@@ -106,7 +109,7 @@ fn every_controller_flag_of_cert_manager_is_known() {
     let klog = |name: &str| name.contains('_') || matches!(name, "logtostderr" | "alsologtostderr");
     let hidden = ["internal-healthz-listen-address", "internal-healthz-leader-election-timeout"];
     let controller = known.iter().filter(|name| {
-        let ours = own.contains(name) || responder.contains(name);
+        let ours = own.contains(name) || acme.contains(name);
         !ours && !logging.contains(name) && !klog(name) && **name != "stderrthreshold"
     });
     let controller: Vec<_> = controller.collect();

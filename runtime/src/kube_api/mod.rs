@@ -19,9 +19,7 @@ use serde_json::{Value, json};
 /// Who writes, where no other manager's fields are taken over.
 pub const MANAGER: &str = "everleaf";
 
-/// The manager of what is in issued Secrets: cert-manager's own, so that what it wrote is ours to
-/// change and to remove.
-pub const SECRET_MANAGER: &str = "cert-manager-certificates-issuing";
+pub use everleaf_nodes::project::SECRET_MANAGER;
 
 /// A page of a list.
 pub struct Page {

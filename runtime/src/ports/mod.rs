@@ -10,6 +10,7 @@ mod keys;
 mod requests;
 mod secrets;
 mod sign;
+mod stores;
 
 use crate::edge::{Projector, feed_of, meta_of, version};
 use crate::kube_api::{ApiError, Kube};
@@ -114,9 +115,7 @@ impl Ports {
             Do::PatchStatus { patch } => self.patch_status(effect, patch).await,
             Do::Settle { annotations, patch } => self.settle(effect, annotations, patch).await,
             Do::Delete { key, base } => self.delete(key, base).await,
-            Do::TendSecret { secret, base, annotations, owned } => {
-                self.tend_secret(effect, (secret, base), annotations, *owned).await
-            }
+            Do::TendSecret { .. } => self.tend_secret(effect).await,
             Do::EnsureKey { source, place } => self.ensure_key(effect, source, place).await,
             Do::CreateRequest(request) => self.create_request(effect, request).await,
             Do::Store(store) => self.store(effect, store).await,

@@ -7,9 +7,9 @@ use crate::kube_api::SECRET_MANAGER;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use everleaf_api::names;
-use everleaf_engine::{ObjectKey, Outcome};
+use everleaf_engine::{FailureClass, ObjectKey, Outcome};
 use everleaf_nodes::effect::{Store, Strings};
-use everleaf_nodes::{Base, Effect, Kind};
+use everleaf_nodes::{Base, Do, Effect, Kind};
 use everleaf_pki::{CertInfo, Encoding, PrivateKey, Zeroizing};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -31,12 +31,14 @@ impl Ports {
         if let Some(ca) = decode(&request.ca).filter(|ca| !ca.is_empty()) {
             data.insert("ca.crt".into(), json!(STANDARD.encode(ca)));
         }
+        self.add_beside(effect, store.beside.as_deref(), &mut data).await?;
         let (secret, base) = (&store.secret, store.secret_base.as_ref());
         let kind = match base {
             Some(base) => self.secret_type(namespace, secret, base).await?,
             None => "kubernetes.io/tls".to_owned(),
         };
-        let object = object(effect, (secret, &kind), base, &store.annotations, store.owned, data);
+        let texts = (&store.labels, &store.annotations);
+        let object = object(effect, (secret, &kind), base, texts, store.owned, data);
         let mut report = self.apply_secret(namespace, secret, &object).await?;
         // The key is where it belongs now.
         report.seen.extend(self.keys.forget(&effect.base.uid));
@@ -106,13 +108,12 @@ impl Ports {
         Ok(self.saw(Kind::Secret, &applied, vec![at]))
     }
 
-    pub(super) async fn tend_secret(
-        &self,
-        effect: &Effect,
-        (name, base): (&Arc<str>, &Base),
-        annotations: &Strings,
-        owned: bool,
-    ) -> Done {
+    pub(super) async fn tend_secret(&self, effect: &Effect) -> Done {
+        let Do::TendSecret { secret: name, base, annotations, labels, beside, owned } =
+            &effect.action
+        else {
+            return Err(Report::failed(FailureClass::Invalid, "Malformed", "it tends no Secret"));
+        };
         let namespace = &effect.subject.namespace;
         let at = ObjectKey::new(Kind::Secret, namespace.clone(), name.clone());
         let found = self.kube.get(Kind::Secret, namespace, name).await;
@@ -127,12 +128,13 @@ impl Ports {
             return Err(stale);
         }
         let ours = ["tls.crt", "tls.key", "ca.crt"];
-        let data: Map<String, Value> = ours
+        let mut data: Map<String, Value> = ours
             .into_iter()
             .filter_map(|key| Some((key.to_owned(), found.get("data")?.get(key)?.clone())))
             .collect();
-        let kind = type_of(&found);
-        let object = object(effect, (name, &kind), Some(base), annotations, owned, data);
+        self.add_beside(effect, beside.as_deref(), &mut data).await?;
+        let (kind, texts) = (type_of(&found), (labels, annotations));
+        let object = object(effect, (name, &kind), Some(base), texts, *owned, data);
         self.apply_secret(namespace, name, &object).await
     }
 }
@@ -155,16 +157,17 @@ fn object(
     effect: &Effect,
     (name, kind): (&str, &str),
     base: Option<&Base>,
-    annotations: &Strings,
+    (labels, annotations): (&Strings, &Strings),
     owned: bool,
     data: Map<String, Value>,
 ) -> Value {
     let mut metadata = json!({
         "name": name,
         "namespace": effect.subject.namespace,
-        "labels": { names::FILTERED_CACHING: "true" },
+        "labels": labels,
         "annotations": annotations,
     });
+    metadata["labels"][names::FILTERED_CACHING] = json!("true");
     if owned {
         metadata["ownerReferences"] = json!([owner_reference(effect)]);
     }

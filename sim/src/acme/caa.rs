@@ -10,6 +10,22 @@ use super::validation::{CaaRecord, Validation};
 const MAX_LABELS: usize = 128;
 
 impl Ca {
+    /// Whether CAA records, seen at `at` from `from`, allow this CA to issue a name for an account
+    /// that proves it so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caa`] if they forbid it, [`ErrorKind::Dns`] if they cannot be had.
+    pub fn may_issue(
+        &self,
+        (at, from): (i64, usize),
+        account: AccountId,
+        identifier: &Identifier,
+        kind: ChallengeKind,
+        world: &mut dyn Validation,
+    ) -> Result<(), Problem> {
+        self.check_caa(at, from, account, identifier, kind, world)
+    }
+
     /// Whether CAA records allow this CA to issue for a name.
     pub(super) fn check_caa(
         &self,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::account::per_account;
-use super::call::{AccountId, AuthorizationId, Csr, NewOrder, OrderId, OrderView, Reply, Status};
+use super::call::{
+    AccountId, AuthorizationId, Call, Csr, NewOrder, OrderId, OrderView, Reply, Status,
+};
 use super::config::Profile;
 use super::fault::{Fault, Wrong};
 use super::identifier::{Identifier, Identifiers, redundant, set_key};
@@ -84,6 +86,24 @@ impl Orders {
 }
 
 impl Ca {
+    /// Orders made so far.
+    pub fn orders_made(&self) -> u64 {
+        self.orders.made
+    }
+
+    /// The state of the order or authorization that a request is about, as it is at `now`.
+    pub fn standing(&self, now: i64, call: &Call) -> Option<Status> {
+        match call {
+            Call::Order { order, .. } | Call::Finalize { order, .. } => {
+                self.orders.get(*order).map(|order| self.order_status(now, order))
+            }
+            Call::Authorization { authorization, .. } | Call::Challenge { authorization, .. } => {
+                self.authorizations.get(*authorization).map(|it| it.status(now))
+            }
+            _ => None,
+        }
+    }
+
     /// Orders that an account has made or been given again, and that are not over at `now`.
     pub fn open_orders(&self, now: i64, account: AccountId) -> Vec<OrderView> {
         let ids = self.orders.of(account, 0);

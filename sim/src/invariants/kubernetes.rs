@@ -7,11 +7,11 @@ use crate::world::config::HOUR;
 use crate::world::event::{Actor, Event, Order, Wrote};
 use crate::world::project;
 use everleaf_engine::{ObjectKey, Program as _};
-use everleaf_nodes::effect::SignWith;
+use everleaf_nodes::effect::{Acme, SignWith};
 use everleaf_nodes::facts::Kind;
 use everleaf_nodes::{Base, Do};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
@@ -21,7 +21,7 @@ pub(super) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(Barrier),
         Box::new(ReadAgain),
         Box::<Status>::default(),
-        Box::new(Finalizers),
+        Box::<Finalizers>::default(),
     ]
 }
 
@@ -98,6 +98,8 @@ impl Invariant for ReadAgain {
             (Do::Store(store), Kind::Secret) => store.secret_base.as_ref(),
             (Do::TendSecret { base, .. }, Kind::Secret) => Some(base),
             (Do::Sign(_) | Do::PatchStatus { .. }, _) => Some(&order.effect.base),
+            (Do::Acme(Acme::Claim(_)), Kind::Order) => Some(&order.effect.base),
+            (Do::Acme(Acme::TakeCertificate { .. }), _) => Some(&order.effect.base),
             (Do::Delete { base, .. }, _) => Some(base),
             _ => return Ok(()),
         };
@@ -280,10 +282,27 @@ impl Invariant for Status {
     }
 }
 
-/// I28: this build puts no finalizer anywhere, and nothing that was deleted stays for an hour.
-struct Finalizers;
+/// I28: only Challenges have a finalizer of ours, it goes only with what was presented, or once
+/// that is told to be left behind; and nothing that was deleted stays for an hour.
+#[derive(Default)]
+struct Finalizers {
+    /// Challenges, by UID, of which something was told to be left behind.
+    given_up: BTreeSet<String>,
+}
 
 impl Finalizers {
+    /// Whether a Challenge that loses its finalizer leaves something that nobody else needs.
+    fn leaves(&self, world: &World, challenge: &Value) -> Option<String> {
+        if self.given_up.contains(model::uid(challenge)) {
+            return None;
+        }
+        let what = super::acme::shown(world, challenge)?;
+        let others = world.all(Kind::Challenge);
+        let mut others = others.iter().filter(|c| model::uid(c) != model::uid(challenge));
+        let same = |other: &Value| super::acme::answer(other) == super::acme::answer(challenge);
+        (!others.any(|other| same(other))).then_some(what)
+    }
+
     fn of(object: Option<&Value>) -> Option<&Value> {
         object.and_then(|object| object.pointer("/metadata/finalizers"))
     }
@@ -308,13 +327,25 @@ impl Invariant for Finalizers {
     fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         match event {
             Event::End => Self::nothing_stays(world),
+            Event::Said { subject, event, .. } if event.message.contains("may be left behind") => {
+                let found = world.peek(subject);
+                self.given_up.extend(found.map(|found| model::uid(&found).to_owned()));
+                Ok(())
+            }
             Event::Wrote(wrote) => {
                 let ours = matches!(wrote.actor, Actor::Replica(_));
-                let after = Self::of(wrote.after.as_deref());
-                if !ours || wrote.after.is_none() || Self::of(wrote.before.as_deref()) == after {
+                let (before, after) = (wrote.before.as_deref(), wrote.after.as_deref());
+                let (was, is) = (Self::of(before), Self::of(after));
+                let kept = |all: Option<&Value>| all.and_then(Value::as_array).map_or(0, Vec::len);
+                if ours && wrote.kind == Kind::Challenge && kept(is) < kept(was) {
+                    let left = before.and_then(|before| self.leaves(world, before));
+                    return left.map_or(Ok(()), |left| Err(format!("{left} stays behind")));
+                }
+                let free = wrote.kind == Kind::Challenge || after.is_none();
+                if !ours || free || was == is {
                     return Ok(());
                 }
-                Err(format!("a replica set the finalizers {after:?}"))
+                Err(format!("a replica set the finalizers {is:?}"))
             }
             _ => Ok(()),
         }

@@ -41,6 +41,7 @@ fn can_be_ready(world: &World, certificate: &Value) -> bool {
     owns && sound
         && !model::is_deleting(certificate)
         && !keeps_a_wrong_key(world, certificate)
+        && !super::budget::waits_for_a_limit(world, certificate)
         && !is_never_answered(world, certificate)
 }
 
@@ -131,6 +132,16 @@ impl Invariant for NoExpiry {
     }
 }
 
+/// Whether something is to come of an object.
+fn is_open(facts: &Facts) -> bool {
+    match facts {
+        Facts::Certificate(facts) => !facts.deleting,
+        Facts::Order(facts) => !facts.deleting && !facts.state.is_final(),
+        Facts::Challenge(facts) => facts.guarded || !facts.state.is_final(),
+        _ => false,
+    }
+}
+
 /// I31: whatever is not at an end waits for something that has a time.
 struct NoSilentWait;
 
@@ -153,12 +164,9 @@ impl Invariant for NoSilentWait {
             }
             let soon = replica.engine.now().plus_millis(33 * HOUR);
             let world_of = replica.engine.world();
-            let certificates = world_of.iter().filter(|(key, _)| key.kind == Kind::Certificate);
-            for (key, object) in certificates {
-                let deleting = object.facts.certificate().is_some_and(|facts| facts.deleting);
-                let Some(status) = replica.engine.status(key).filter(|_| !deleting) else {
-                    continue;
-                };
+            let open = world_of.iter().filter(|(_, object)| is_open(&object.facts));
+            for (key, _) in open {
+                let Some(status) = replica.engine.status(key) else { continue };
                 let moving = status.held
                     || status.steps.iter().any(|s| matches!(s.phase, "queued" | "inFlight"));
                 let waits = status.armed.iter().any(|armed| armed.at <= soon);

@@ -103,7 +103,7 @@ impl Invariant for Conformity {
             let (Some(csr), Some(leaf)) = (&stored.csr, stored.chain.first()) else {
                 return Ok(());
             };
-            let same = csr.names == leaf.names && csr.kind == leaf.kind;
+            let same = model::same_names(&csr.names, &leaf.names) && csr.kind == leaf.kind;
             return if same { Ok(()) } else { Err("the leaf is not as requested".to_owned()) };
         }
         let Some(leaf) = stored.chain.first() else { return Err("no leaf".to_owned()) };

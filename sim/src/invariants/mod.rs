@@ -4,6 +4,8 @@
 //! rule speaks of what a replica could know, it allows for the time that news takes to arrive
 //! ([`LAG`]).
 
+mod acme;
+mod budget;
 mod kubernetes;
 mod liveness;
 mod material;
@@ -57,6 +59,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     all.extend(kubernetes::all());
     all.extend(ownership::all());
     all.extend(material::all());
+    all.extend(acme::all());
+    all.extend(budget::all());
     all.extend(pacing::all());
     all.extend(liveness::all());
     all.extend(secrecy::all());
@@ -101,6 +105,13 @@ impl Simulation {
     /// A run of that configuration, held to every rule.
     pub fn new(config: Config) -> Self {
         Self { world: World::new(config), invariants: all(), news: Watcher::default() }
+    }
+
+    /// A run that is held to the rules with these IDs only.
+    pub fn held_to(config: Config, ids: &[&str]) -> Self {
+        let mut invariants = all();
+        invariants.retain(|invariant| ids.contains(&invariant.id()));
+        Self { world: World::new(config), invariants, news: Watcher::default() }
     }
 
     /// A run that is held to every rule from where it is.

@@ -102,6 +102,16 @@ fn folded<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     names.map(str::to_lowercase).collect()
 }
 
+/// Whether two lists of names are the same sets.
+pub(super) fn same_names(
+    a: &everleaf_nodes::facts::Names,
+    b: &everleaf_nodes::facts::Names,
+) -> bool {
+    let set = |list: &[Arc<str>]| folded(list.iter().map(|name| &**name));
+    let lists = [(&a.dns, &b.dns), (&a.ips, &b.ips), (&a.uris, &b.uris), (&a.emails, &b.emails)];
+    lists.into_iter().all(|(a, b)| set(a) == set(b))
+}
+
 /// Whether a leaf is what a spec asks for: names, key, CA or not.
 pub(super) fn conforms(spec: &Value, leaf: &SymCert) -> Result<(), String> {
     let list = |field: &str| spec[field].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -323,4 +333,21 @@ impl Watcher {
 pub(super) fn ladder(failures: i64) -> i64 {
     let doublings = u32::try_from((failures - 1).clamp(0, 5)).unwrap_or(0);
     (HOUR << doublings).min(32 * HOUR)
+}
+
+/// The ladder of the class that a Certificate's own note names, after so many failures: a CA's own
+/// failures are tried again within minutes at first, and what it wants to rest rests as it says.
+pub(super) fn ladder_of(certificate: &Value, failures: i64) -> i64 {
+    let note = &certificate["metadata"]["annotations"]["everleaf.dev/failure"];
+    let note: Option<Value> = note.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let note = note.filter(|note| note["ownerUID"].as_str() == Some(uid(certificate)));
+    match note.as_ref().and_then(|note| note["class"].as_str()) {
+        Some("transient" | "wait") => {
+            let steps = u32::try_from((failures - 1).clamp(0, 4)).unwrap_or(0);
+            (MINUTE * 10_i64.pow(steps)).min(24 * HOUR)
+        }
+        // I16 asks for these.
+        Some("rateLimited") => 0,
+        _ => ladder(failures),
+    }
 }

@@ -51,6 +51,9 @@ impl Invariant for OwnOnly {
     }
 
     fn look(&mut self, _: &World, _: &Watcher, event: &Event) -> Result<(), String> {
+        if let Event::Recorded { name, value, gone, .. } = event {
+            return super::acme::keeps_records(name, value, gone);
+        }
         let Event::Wrote(wrote) = event else { return Ok(()) };
         let Wrote { actor: Actor::Replica(_), order: Some(order), before: Some(before), .. } =
             wrote
@@ -58,6 +61,8 @@ impl Invariant for OwnOnly {
             return Ok(());
         };
         match &wrote.after {
+            // Somebody deleted it; it was kept for a finalizer of ours.
+            None if model::is_deleting(before) => Ok(()),
             None => {
                 let owner = model::controller(before);
                 let ours = owner == Some(&*order.effect.base.uid);

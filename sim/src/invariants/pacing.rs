@@ -81,7 +81,7 @@ impl Invariant for Backoff {
         if edited || forced {
             return Ok(());
         }
-        let ladder = model::ladder(*count);
+        let ladder = model::ladder_of(&certificate, *count);
         // A quarter of the time left, or of the life that is missed; and an hour, but of a short
         // life that is still going on no more than a hundredth.
         let cap = leaf.map(|(life, end)| match end - at {

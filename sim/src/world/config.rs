@@ -85,6 +85,36 @@ switches! {
         wrong_answer,
         /// A CA's key pair is missing for a while.
         ca_outage,
+        /// ACME CAs answer 429, with Retry-After in either syntax.
+        ca_limited,
+        /// ACME CAs answer 503.
+        ca_busy,
+        /// ACME CAs answer 500, whether or not they did what was asked.
+        ca_internal,
+        /// Answers of ACME CAs are lost or cut short.
+        ca_lost,
+        /// ACME CAs refuse good nonces, sometimes again and again.
+        bad_nonce,
+        /// ACME CAs take minutes to validate, and long to answer.
+        ca_slow,
+        /// ACME CAs hand out valid authorizations and open orders again.
+        ca_reuse,
+        /// Orders become valid or invalid by themselves.
+        order_ends,
+        /// ACME CAs issue something wrong.
+        wrong_certificate,
+        /// ACME CAs are out of order for hours or days.
+        ca_down,
+        /// Servers of zones are behind.
+        dns_lag,
+        /// Servers of zones do not know them.
+        dns_lame,
+        /// Servers of zones fail, or do not answer.
+        dns_servfail,
+        /// Servers of zones answer in odd order.
+        dns_shuffled,
+        /// The API of the zones' provider limits and loses requests.
+        dns_provider,
     }
 }
 
@@ -207,6 +237,32 @@ pub enum Mutant {
     AssumesPresence,
     /// One effect at a time, for all.
     OneSlot,
+    /// Every order is placed twice.
+    PlacesTwice,
+    /// Tokens of limits are not taken.
+    ForgetsBudget,
+    /// Nobody reads Retry-After.
+    IgnoresRetryAfter,
+    /// An order ends with the first 429.
+    GivesUpOnLimits,
+    /// A nonce is sent again and again.
+    RepeatsNonces,
+    /// A challenge is triggered whatever its authorization is.
+    TriggersBlindly,
+    /// The self-check sees what nobody presented.
+    SeesAnything,
+    /// A pending order is taken for a ready one.
+    FinalizesEarly,
+    /// A valid order is taken for a broken one.
+    RejectsValid,
+    /// One account key for all CAs.
+    MixesAccounts,
+    /// What was presented stays.
+    LeavesRecords,
+    /// Beside each record stands another, which nobody removes.
+    PresentsTwice,
+    /// With our record, everybody's are removed.
+    SweepsRecords,
 }
 
 /// What a run is made of.
@@ -220,6 +276,8 @@ pub struct Config {
     pub healed_ms: i64,
     /// Certificates at the start.
     pub certificates: usize,
+    /// How many Certificates in a thousand come from an ACME CA; with 0 there are no such issuers.
+    pub acme: u64,
     /// Replicas of ours: 1 or 2.
     pub replicas: usize,
     /// Whether requests are approved without anybody asking.
@@ -265,6 +323,8 @@ pub enum Kill {
     AfterEffect(u64),
     /// Right after the record of that number was written, before anything of it was done.
     AfterRecord(u64),
+    /// Right after an ACME CA did what its request of that number asked, before it hears of it.
+    AfterAsk(u64),
 }
 
 impl Config {
@@ -275,6 +335,7 @@ impl Config {
             faulty_ms: 0,
             healed_ms: 2 * DAY,
             certificates: 0,
+            acme: 0,
             replicas: 1,
             approve: true,
             owner_ref: false,
@@ -294,7 +355,7 @@ impl Config {
         }
     }
 
-    /// A run in which everything is drawn from the seed.
+    /// A run in which everything is drawn from the seed, but that no issuer is an ACME one.
     pub fn swarm(seed: u64) -> Self {
         let mut rng = Rng::new(seed, "config");
         let days = [2, 3, 4, 6, 8, 12, 20, 40];
@@ -305,6 +366,7 @@ impl Config {
             faulty_ms: days * DAY,
             healed_ms: if days > 10 { 12 * DAY } else { 4 * DAY },
             certificates: usize::try_from(rng.between(5, 30)).unwrap_or(5),
+            acme: 0,
             replicas: if rng.chance(500) { 2 } else { 1 },
             approve: rng.chance(700),
             owner_ref: rng.chance(300),

@@ -1,5 +1,7 @@
 //! What happened in a run, as the invariants are told.
 
+use crate::acme::{Answer, Call, Status};
+use crate::dns::Data;
 use everleaf_engine::{EffectId, Epoch, Move, ObjectKey, Outcome, Timestamp};
 use everleaf_nodes::facts::Kind;
 use everleaf_nodes::{Effect, effect};
@@ -51,9 +53,49 @@ pub struct Wrote {
     pub status: bool,
 }
 
+/// A request to an ACME CA, and its answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// By which replica.
+    pub replica: usize,
+    /// For which effect.
+    pub order: Arc<Order>,
+    /// The CA, by its directory.
+    pub directory: Arc<str>,
+    /// The account key that signed it, if one did.
+    pub key: Option<String>,
+    /// The nonce that was sent, if one was.
+    pub nonce: Option<String>,
+    /// What was asked.
+    pub call: Call,
+    /// The state, right before, of the order or authorization that was asked about.
+    pub before: Option<Status>,
+    /// What the CA said, whether or not it was heard.
+    pub answer: Answer,
+    /// When, by the replica's clock, in milliseconds since 1970.
+    pub clock: i64,
+}
+
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event {
+    /// A replica asked a CA.
+    Asked(Box<Asked>),
+    /// A replica added a TXT record, or removed one.
+    Recorded {
+        /// Which replica.
+        replica: usize,
+        /// For which effect.
+        order: Arc<Order>,
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+        /// Whether it was added.
+        add: bool,
+        /// The values of that name that went with it.
+        gone: Vec<Data>,
+    },
     /// A stored object changed, or (by a replica) was written without a change.
     Wrote(Wrote),
     /// A replica's engine started an effect.

@@ -3,7 +3,9 @@
 //! This is a second, independent author of what production ports do: preconditions, what counts
 //! as success when a child exists already, and which outcome says what.
 
+mod acme;
 mod children;
+mod patience;
 mod secrets;
 mod sign;
 
@@ -17,6 +19,7 @@ use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Timestamp, Writte
 use everleaf_nodes::effect::{KeyPlace, Strings};
 use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::{Base, Do, Event as Said, effect};
+use patience::Rest;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -33,13 +36,25 @@ pub(crate) struct Ended {
 pub(super) type Done = Result<Vec<Written<Kind>>, Outcome<Kind>>;
 
 /// One effect that is being performed.
-pub(super) struct Job {
+pub(crate) struct Job {
     /// By which replica.
     pub at: usize,
     /// Which one.
     pub order: Arc<Order>,
     /// What was read live on the way, or came back from a write.
     pub seen: Vec<Delta<Kind, Facts>>,
+    /// How long others took to answer, in milliseconds.
+    pub delay: i64,
+    /// Whether the process was killed on the way: it asks and writes nothing any more.
+    pub dead: bool,
+    /// Its number among those that were performed.
+    number: u64,
+    /// How it looks again, once it did so; and what it holds meanwhile.
+    pub rest: Option<Box<Rest>>,
+    /// Whether what it writes is observed at once, once that was drawn.
+    echoes: Option<bool>,
+    /// How long it rests from here on before it goes on, in milliseconds.
+    pause: Option<i64>,
 }
 
 impl Job {
@@ -77,25 +92,63 @@ pub(super) fn written(key: ObjectKey<Kind>, object: &Value) -> Written<Kind> {
 }
 
 impl World {
+    /// Whether the replica still leads as it did when the effect was started, or does not know.
+    fn may_perform(&mut self, at: usize, order: &Order) -> bool {
+        let over = self.replicas[at].leads != order.epoch;
+        if !over || self.config.mutant == Mutant::LeadsForever {
+            return true;
+        }
+        // A port looks at the Lease before it sends; a process may stand still in between.
+        self.faulty && self.config.faults.overlap && self.faults.chance(500)
+    }
+
     /// Performs an effect, now, and sends its outcome on its way.
     pub(super) fn perform(&mut self, at: usize, order: Arc<Order>) {
-        let over = self.replicas[at].leads != order.epoch;
-        if over && self.config.mutant != Mutant::LeadsForever {
-            // A port looks at the Lease before it sends; a process may stand still in between.
-            let slips = self.faulty && self.config.faults.overlap && self.faults.chance(500);
-            if !slips {
-                return;
-            }
+        if !self.may_perform(at, &order) {
+            return;
         }
-        let mut job = Job { at, order: order.clone(), seen: Vec::new() };
         self.counts.performed += 1;
-        if self.config.kill == Some(Kill::BeforeEffect(self.counts.performed)) {
+        let number = self.counts.performed;
+        if self.config.kill == Some(Kill::BeforeEffect(number)) {
             return self.kill(at);
         }
+        let (seen, delay, dead) = (Vec::new(), 0, false);
+        self.go_on(Job {
+            at,
+            order,
+            seen,
+            delay,
+            dead,
+            number,
+            rest: None,
+            echoes: None,
+            pause: None,
+        });
+    }
+
+    /// Goes on with an effect that rested.
+    pub(super) fn resume(&mut self, job: Job) {
+        if self.may_perform(job.at, &job.order) {
+            self.go_on(job);
+        }
+    }
+
+    fn go_on(&mut self, mut job: Job) {
+        let (at, order, number) = (job.at, job.order.clone(), job.number);
         let done = self.carry_out(&mut job);
+        if job.dead {
+            return self.kill(at);
+        }
+        if let Some(pause) = job.pause.take() {
+            let pause = pause + std::mem::take(&mut job.delay);
+            let life = self.replicas[at].life;
+            return self.after(pause, Action::Resume { at, life, job: Box::new(job) });
+        }
         if done.is_ok() {
             self.say(at, &order.effect.subject, &order.effect.events);
         }
+        // What it is about comes first: the rest of what it did is to be seen in that light.
+        job.seen.sort_by_key(|delta| delta_key(delta) != Some(&order.effect.subject));
         let (outcome, wrote) = match done {
             Ok(wrote) if self.config.mutant == Mutant::HidesWrites => (Outcome::done(), wrote),
             Ok(wrote) => (Outcome::Done { wrote: wrote.clone() }, wrote),
@@ -105,9 +158,8 @@ impl World {
         let life = self.replicas[at].life;
         let mute = self.config.mute.is_some_and(|mute| order.effect.subject.name.starts_with(mute));
         let lost = self.faulty && self.config.faults.lost_outcome && self.faults.chance(20);
-        let number = self.counts.performed;
         if !lost && !mute {
-            let delay = self.latency.between(1, 60);
+            let delay = self.latency.between(1, 60) + job.delay;
             let ended = Ended { outcome, seen: job.seen, wrote };
             self.after(delay, Action::Complete { at, life, order, ended: Box::new(ended) });
         }
@@ -166,8 +218,9 @@ impl World {
             }
             Do::Settle { annotations, patch } => self.settle(job, annotations, patch),
             Do::Delete { key, base } => self.delete(job, key, base),
-            Do::TendSecret { secret, base, annotations, owned } => {
-                self.tend_secret(job, (secret, base), annotations, *owned)
+            Do::TendSecret { secret, base, annotations, labels, beside, owned: _ } => {
+                let texts = (labels, annotations);
+                self.tend_secret(job, (secret, base), texts, beside.as_deref())
             }
             Do::EnsureKey { source, place } => self.ensure_key(job, source, place),
             Do::CreateRequest(request) => self.create_request(job, request),
@@ -176,10 +229,7 @@ impl World {
             }
             Do::Store(store) => self.store(job, store),
             Do::Sign(sign) => self.sign(job, sign),
-            Do::Acme(_) => {
-                let message = "there is no ACME CA in this world";
-                Err(failed(FailureClass::Transient, "Unreachable", message))
-            }
+            Do::Acme(acme) => self.acme(job, acme),
             Do::Say => Ok(Vec::new()),
             Do::CreateCertificate { object } => self.create_certificate(job, object),
             Do::UpdateCertificate { name, base, object } => {
@@ -240,9 +290,10 @@ impl World {
         }
     }
 
-    /// In some runs the answer to a write is observed at once, in others only the watch shows it.
+    /// Of some effects the answers to writes are observed at once, of others only the watch shows
+    /// them.
     pub(super) fn echo(&mut self, job: &mut Job, kind: Kind, object: &Value) {
-        if self.latency.chance(300)
+        if *job.echoes.get_or_insert_with(|| self.latency.chance(300))
             && let Some(delta) = self.shown_live(job.at, kind, object)
         {
             job.seen.push(delta);
@@ -292,8 +343,11 @@ impl World {
         request: Request,
     ) -> Result<Response, Refusal> {
         let writes = request.verb.writes();
-        let fault = self.request_fault(writes);
         let unanswered = Refusal::unknown(key);
+        if job.dead {
+            return Err(unanswered);
+        }
+        let fault = self.request_fault(writes);
         match fault {
             Some(RequestFault::Refused(code)) => {
                 self.counts.faults += 1;
@@ -416,6 +470,17 @@ impl World {
         }
         let order = order.cloned();
         self.emitted.push(Event::Wrote(Wrote { actor, order, kind, before, after, status }));
+    }
+}
+
+/// What a change is about; a list is about nothing in particular.
+fn delta_key(delta: &Delta<Kind, Facts>) -> Option<&ObjectKey<Kind>> {
+    match delta {
+        Delta::Applied { key, .. }
+        | Delta::Deleted { key, .. }
+        | Delta::Absent { key }
+        | Delta::Unreadable { key, .. } => Some(key),
+        _ => None,
     }
 }
 

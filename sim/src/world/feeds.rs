@@ -35,9 +35,9 @@ impl World {
                 self.input(at, Input::Observed(Delta::ListEnd { feed, rv: 0 }));
             }
         }
-        for (source, from) in SOURCES.iter().enumerate() {
+        for source in 0..SOURCES.len() {
             self.replicas[at].cursors[source] = Cursor::default();
-            let delay = if from.is_idle() { 1 } else { self.list_delay() };
+            let delay = self.list_delay();
             self.after(delay, Action::List { at, life, source });
         }
         self.list_keys(at);
@@ -58,15 +58,14 @@ impl World {
         let mut request = Request::list(from.resource, "").from_agent("everleaf");
         request.options.label_selector = from.selector.to_owned();
         request.options.metadata_only = from.metadata_only;
-        let idle = from.is_idle();
-        if !idle && let Some(stale) = self.stale_version() {
+        if let Some(stale) = self.stale_version() {
             let when = When::Request(Verb::List, from.resource.to_owned());
             let script = Script::default().then(when, Fault::Stale(stale));
             self.server.set_faults(Some(Box::new(script)));
         }
         let response = self.server.handle(self.now, &request);
         self.server.set_faults(None);
-        let broken = !idle && self.faulty && self.config.faults.throttle && self.faults.chance(100);
+        let broken = self.faulty && self.config.faults.throttle && self.faults.chance(100);
         if !response.is_success() || broken {
             let delay = self.latency.between(500, 10_000);
             return self.after(delay, Action::List { at, life, source });

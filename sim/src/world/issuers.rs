@@ -212,7 +212,7 @@ impl World {
     }
 }
 
-fn ca_certificate(fp: &str, signer: &str, now: i64) -> SymCert {
+pub(super) fn ca_certificate(fp: &str, signer: &str, now: i64) -> SymCert {
     SymCert {
         serial: 0,
         fp: fp.into(),

@@ -4,10 +4,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use everleaf_engine::{Timestamp, digest_of};
-use everleaf_nodes::facts::{Csr, Fingerprint, KeyFacts, KeyKind, Leaf, Material, Names, Parsed};
+use everleaf_nodes::facts::{
+    COMBINED_PEM, Csr, ENTRIES, Fingerprint, KEY_DER, KeyFacts, KeyKind, Leaf, Material, Names,
+    Parsed,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Occurs in every private key; it must occur nowhere else.
@@ -182,7 +186,23 @@ pub fn material(data: &Value) -> Material {
         leaf: leaf_facts(&chain),
         chain_fault: chain.good().and_then(|chain| chain_fault(chain)).map(Into::into),
         has_ca: data["ca.crt"].is_string(),
+        beside: beside(data),
     }
+}
+
+/// An entry beside the pair, told by what it is made of; a keystore is only there or not.
+pub fn entry_beside(data: &Value) -> Value {
+    let pair = (data["tls.key"].as_str(), data["tls.crt"].as_str());
+    json!(encode(&digest_of(&pair).to_string()))
+}
+
+fn beside(data: &Value) -> BTreeMap<Arc<str>, bool> {
+    let judged = |name: &str| {
+        let found = data.get(name)?;
+        let format = [COMBINED_PEM, KEY_DER].contains(&name);
+        Some((name.into(), !format || *found == entry_beside(data)))
+    };
+    ENTRIES.into_iter().filter_map(judged).collect()
 }
 
 /// The key in a Secret.

@@ -60,6 +60,7 @@ impl World {
 
     pub(super) fn kill(&mut self, at: usize) {
         self.note(format_args!("r{at} is killed"));
+        self.counts.routes_lost += self.outside.die(self.now, at) as u64;
         let replica = &mut self.replicas[at];
         replica.alive = false;
         let slot = replica.wake.take();
@@ -111,7 +112,9 @@ impl World {
         self.schedule_mishap();
         let on = self.config.faults;
         let two = self.replicas.len() > 1;
-        let kinds: [(bool, fn(&mut Self)); 9] = [
+        let acme = self.config.acme > 0;
+        let dns = on.dns_lag || on.dns_lame || on.dns_servfail || on.dns_shuffled;
+        let kinds: [(bool, fn(&mut Self)); 11] = [
             (on.kill, Self::kill_someone),
             (on.handover && two, Self::change_leader),
             (on.overlap && two, Self::overlap),
@@ -121,6 +124,8 @@ impl World {
             (on.ca_outage, Self::lose_ca),
             (on.meddler, Self::meddle),
             (on.recreate, Self::recreate_something),
+            (acme && on.ca_down, Self::lose_acme_ca),
+            (acme && dns, Self::strike_dns),
         ];
         let on: Vec<fn(&mut Self)> = kinds.into_iter().filter(|k| k.0).map(|k| k.1).collect();
         if let Some(strike) = self.faults.pick(&on).copied() {
@@ -281,6 +286,7 @@ impl World {
                 self.lose(at);
             }
         }
+        self.heal_outside();
         self.restore_ca("app", "ca-pair");
         self.restore_ca("shop", "ca-pair");
         self.restore_ca(super::OPERATOR_NAMESPACE, "cluster-pair");

@@ -4,6 +4,7 @@
 //! One seed gives one run, to the last byte. Keys and certificates are symbolic ([`material`]).
 //! The invariants of a run look on through [`Event`]s.
 
+pub mod acme;
 pub mod config;
 pub mod event;
 mod executor;
@@ -45,6 +46,7 @@ pub(super) enum Action {
     Open { at: usize, life: u64, source: usize, version: u64 },
     Poll { at: usize, life: u64, source: usize },
     Perform { at: usize, life: u64, order: Arc<Order> },
+    Resume { at: usize, life: u64, job: Box<executor::Job> },
     Complete { at: usize, life: u64, order: Arc<Order>, ended: Box<executor::Ended> },
     Read { at: usize, life: u64, key: ObjectKey<Kind> },
     Clock { at: usize, life: u64 },
@@ -73,6 +75,7 @@ impl Action {
             | Self::Open { at, life, .. }
             | Self::Poll { at, life, .. }
             | Self::Perform { at, life, .. }
+            | Self::Resume { at, life, .. }
             | Self::Complete { at, life, .. }
             | Self::Read { at, life, .. }
             | Self::Clock { at, life }
@@ -105,6 +108,10 @@ pub struct Counts {
     pub keys: u64,
     /// Certificates that were signed.
     pub serials: u64,
+    /// Requests to ACME CAs.
+    pub asked: u64,
+    /// Routes that went with the process that answered on them.
+    pub routes_lost: u64,
 }
 
 /// A cluster and everybody in it.
@@ -130,6 +137,7 @@ pub struct World {
     /// The last lines of the log.
     pub log: VecDeque<String>,
     pub(crate) emitted: Vec<Event>,
+    outside: acme::Outside,
     program: Everleaf,
     queue: BTreeMap<(i64, u64), Action>,
     tickets: u64,
@@ -158,6 +166,7 @@ impl World {
             healed_at: (config.faulty_ms == 0).then_some(START),
             log: VecDeque::new(),
             emitted: Vec::new(),
+            outside: acme::Outside::new(&config),
             program: mutant::program(&config),
             queue: BTreeMap::new(),
             tickets: 0,
@@ -233,6 +242,7 @@ impl World {
             Action::Open { at, source, version, .. } => self.reopen(at, source, version),
             Action::Poll { at, source, .. } => self.poll(at, source),
             Action::Perform { at, order, .. } => self.perform(at, order),
+            Action::Resume { job, .. } => self.resume(*job),
             Action::Complete { at, order, ended, .. } => self.complete(at, order, *ended),
             Action::Read { at, key, .. } => self.read_live(at, &key),
             Action::Clock { at, .. } => {
@@ -305,7 +315,13 @@ impl World {
 
     fn collect(&mut self) {
         self.garbage_pending = false;
-        let kinds = [Kind::Certificate, Kind::CertificateRequest, Kind::Secret];
+        let kinds = [
+            Kind::Certificate,
+            Kind::CertificateRequest,
+            Kind::Secret,
+            Kind::Order,
+            Kind::Challenge,
+        ];
         let before = self.server.version();
         if self.server.collect_garbage(self.now) > 0 && self.server.version() > before {
             self.note(format_args!("{:?} collects", Actor::Garbage));

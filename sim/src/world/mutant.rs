@@ -25,6 +25,7 @@ pub(super) fn program(config: &Config) -> Everleaf {
     program.options.approve = config.approve;
     program.options.certificate_owner_ref = config.owner_ref;
     program.options.cluster_resource_namespace = OPERATOR_NAMESPACE.into();
+    program.options.operator_namespace = OPERATOR_NAMESPACE.into();
     program
 }
 

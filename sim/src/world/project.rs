@@ -25,14 +25,6 @@ pub struct Source {
     pub metadata_only: bool,
 }
 
-impl Source {
-    /// Whether nothing is drawn in it yet: there is no ACME issuer in this world. It is listed at
-    /// once and draws no chance, so that a seed means the same run with it as without.
-    pub fn is_idle(&self) -> bool {
-        self.feed >= feed::ORDERS
-    }
-}
-
 const fn source(feed: u8, resource: &'static str) -> Source {
     Source { feed, resource, selector: "", metadata_only: false }
 }
@@ -188,6 +180,7 @@ fn secret(meta: &ObjectMeta, object: &Value, whole: bool) -> SecretFacts {
         next_key: is_true(names::NEXT_PRIVATE_KEY),
         deleting: meta.is_deleting(),
         annotations,
+        managed: project::managed(object),
         content: if whole {
             Content::Read(Box::new(material::material(&object["data"])))
         } else {

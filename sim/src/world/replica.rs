@@ -14,7 +14,7 @@ use everleaf_engine::{
 use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::{Everleaf, feed};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -76,6 +76,12 @@ pub struct Replica {
     pub journal: Option<Writer<Pages>>,
     /// What the journal holds.
     pub pages: Pages,
+    /// Nonces of CAs that were not sent yet, by directory.
+    pub(super) nonces: BTreeMap<Arc<str>, Vec<String>>,
+    /// Claims that this process wrote and sent nothing for yet, by the Order's UID: when.
+    pub(super) claims: BTreeMap<Uid, i64>,
+    /// Challenges that this process has looked for from outside.
+    pub(super) sights: BTreeSet<Uid>,
     pub(super) cursors: Vec<Cursor>,
     pub(super) contents: BTreeMap<Uid, (u64, Facts)>,
     pub(super) wake: Option<(i64, u64)>,
@@ -112,6 +118,9 @@ impl Replica {
             listed: [false; 11],
             journal,
             pages,
+            nonces: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            sights: BTreeSet::new(),
             cursors: (0..super::project::SOURCES.len()).map(|_| Cursor::default()).collect(),
             contents: BTreeMap::new(),
             wake: None,

@@ -96,12 +96,13 @@ impl World {
         self.put_ca(super::OPERATOR_NAMESPACE, "cluster-pair", life);
         let ca = json!({ "ca": { "secretName": "cluster-pair" } });
         self.create_issuer(Kind::ClusterIssuer, "", "cluster-ca", &ca);
+        self.set_up_acme();
         for _ in 0..self.config.certificates {
             self.create_some_certificate();
         }
     }
 
-    fn create_issuer(&mut self, kind: Kind, namespace: &str, name: &str, spec: &Value) {
+    pub(super) fn create_issuer(&mut self, kind: Kind, namespace: &str, name: &str, spec: &Value) {
         let mut object = json!({ "apiVersion": "cert-manager.io/v1", "kind": kind.name(),
             "metadata": { "name": name }, "spec": spec });
         if !namespace.is_empty() {

@@ -59,7 +59,8 @@ impl World {
         self.names += 1;
         let name = format!("c{}", self.names);
         let namespace = *self.users.pick(&NAMESPACES).unwrap_or(&"app");
-        let spec = self.some_spec(&name);
+        let acme = self.config.acme > 0 && self.users.chance(self.config.acme);
+        let spec = if acme { self.some_acme_spec(&name) } else { self.some_spec(&name) };
         self.create_certificate_as_user(namespace, &name, spec);
     }
 
@@ -82,6 +83,22 @@ impl World {
         if self.users.chance(50) {
             spec["isCA"] = json!(true);
         }
+        spec
+    }
+
+    /// What an ACME CA is asked for: of its own names, never a CA, for the CA's own time.
+    fn some_acme_spec(&mut self, name: &str) -> Value {
+        let names = self.some_acme_names();
+        let mut spec = self.some_spec(name);
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove("isCA");
+            spec.remove("commonName");
+        }
+        if self.users.chance(300) && !names[0].starts_with('*') {
+            spec["commonName"] = json!(*names[0]);
+        }
+        spec["dnsNames"] = json!(names);
+        spec["issuerRef"] = self.some_acme_issuer();
         spec
     }
 
@@ -130,7 +147,10 @@ impl World {
     fn edit_some(&mut self) {
         let Some(found) = self.some(Kind::Certificate) else { return };
         let name = text(&found, "/metadata/name").to_owned();
+        let acme = super::acme::is_acme_name(text(&found, "/spec/dnsNames/0"));
         let spec = match self.users.below(6) {
+            0 | 1 if acme => json!({ "dnsNames": self.some_acme_names(), "commonName": null }),
+            2 if acme => json!({ "issuerRef": self.some_acme_issuer() }),
             0 | 1 => json!({ "dnsNames": self.some_names(&format!("new-{name}")) }),
             2 => json!({ "issuerRef": self.some_issuer() }),
             3 => json!({ "privateKey": { "algorithm": "ECDSA", "size": 384 } }),

@@ -1,7 +1,6 @@
 //! Incidents of the incumbent, by its issue numbers: each a scenario that must stay harmless, and
-//! that a mistake which brings the incident back makes red.
-//!
-//! Those of ACME (M6, M7, M11) have no machine to happen to yet.
+//! that a mistake which brings the incident back makes red. Those of ACME are in
+//! `acme_museum.rs`.
 
 use everleaf_engine::ObjectKey;
 use everleaf_nodes::facts::Kind;

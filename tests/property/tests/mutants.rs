@@ -33,9 +33,10 @@ fn troubled(seed: u64, mutant: Mutant, faults: Faults, habits: Habits) -> Config
 }
 
 /// Every rule that has a mutant here; I33 compares two runs and has a file of its own.
-const CAUGHT: [&str; 26] = [
+const CAUGHT: [&str; 34] = [
     "I01", "I02", "I03", "I04", "I05", "I06", "I07", "I08", "I09", "I10", "I11", "I13", "I14",
     "I17", "I19", "I24", "I25", "I26", "I27", "I28", "I29", "I30", "I31", "I34", "I35", "I36",
+    "I12", "I15", "I16", "I20", "I21", "I22", "I23", "I32",
 ];
 
 #[test]
@@ -263,6 +264,89 @@ fn i35_a_journal_that_lacks_inputs() {
 #[test]
 fn i36_a_key_in_an_event() {
     caught("I36", |seed| small(seed, Mutant::TellsKeys));
+}
+
+/// A small cluster whose certificates all come from ACME CAs.
+fn acme(seed: u64, mutant: Mutant) -> Config {
+    Config { acme: 1000, certificates: 10, ..small(seed, mutant) }
+}
+
+/// The same, with faults, in which somebody renews something every twenty minutes.
+fn troubled_acme(seed: u64, mutant: Mutant, faults: Faults) -> Config {
+    let habits = Habits { renew: true, ..Habits::default() };
+    let config = troubled(seed, mutant, faults, habits);
+    Config { acme: 1000, certificates: 10, fault_per_mille: 80, ..config }
+}
+
+#[test]
+fn i12_an_order_that_is_placed_twice() {
+    caught("I12", |seed| acme(seed, Mutant::PlacesTwice));
+}
+
+#[test]
+fn i15_tokens_that_are_not_taken() {
+    caught("I15", |seed| troubled_acme(seed, Mutant::ForgetsBudget, Faults::default()));
+}
+
+#[test]
+fn i16_retry_after_that_nobody_reads() {
+    let faults = Faults { ca_limited: true, ca_busy: true, ..Faults::default() };
+    caught("I16", |seed| troubled_acme(seed, Mutant::IgnoresRetryAfter, faults));
+}
+
+#[test]
+fn i16_an_order_that_ends_with_a_429() {
+    let faults = Faults { ca_limited: true, ..Faults::default() };
+    caught("I16", |seed| troubled_acme(seed, Mutant::GivesUpOnLimits, faults));
+}
+
+#[test]
+fn i20_a_nonce_that_is_sent_twice() {
+    caught("I20", |seed| acme(seed, Mutant::RepeatsNonces));
+}
+
+#[test]
+fn i21_a_trigger_of_what_is_valid_already() {
+    caught("I21", |seed| Config { certificates: 40, ..acme(seed, Mutant::TriggersBlindly) });
+}
+
+#[test]
+fn i21_a_self_check_that_sees_what_is_not_there() {
+    let faults = Faults { dns_lag: true, dns_servfail: true, ..Faults::default() };
+    caught("I21", |seed| {
+        let config = troubled_acme(seed, Mutant::SeesAnything, faults);
+        Config { mishap_every_ms: 10 * MINUTE, ..config }
+    });
+}
+
+#[test]
+fn i22_an_order_that_is_finalized_before_it_is_ready() {
+    caught("I22", |seed| acme(seed, Mutant::FinalizesEarly));
+}
+
+#[test]
+fn i22_a_valid_order_that_is_given_up() {
+    caught("I22", |seed| acme(seed, Mutant::RejectsValid));
+}
+
+#[test]
+fn i23_one_account_key_for_two_cas() {
+    caught("I23", |seed| acme(seed, Mutant::MixesAccounts));
+}
+
+#[test]
+fn i28_a_finalizer_that_goes_before_what_it_is_for() {
+    caught("I28", |seed| acme(seed, Mutant::LeavesRecords));
+}
+
+#[test]
+fn i32_a_record_that_nobody_removes() {
+    caught("I32", |seed| acme(seed, Mutant::PresentsTwice));
+}
+
+#[test]
+fn i09_records_of_others_that_are_removed() {
+    caught("I09", |seed| Config { certificates: 40, ..acme(seed, Mutant::SweepsRecords) });
 }
 
 #[test]

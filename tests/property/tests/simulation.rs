@@ -48,8 +48,11 @@ fn every_invariant_holds_under_drawn_faults_odd_seeds() {
 }
 
 #[test]
-fn seed_66_a_shared_secret_whose_owner_is_collected_is_not_issued_for_by_the_loser() {
-    run(Config::swarm(66));
+fn a_shared_secret_whose_owner_is_collected_is_not_issued_for_by_the_loser() {
+    let habits = Habits { share_secret: true, delete_certificate: true, ..Habits::default() };
+    for seed in 66..70 {
+        run(Config { habits, acme: 0, ..Config::swarm(seed) });
+    }
 }
 
 #[test]

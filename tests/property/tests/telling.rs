@@ -59,5 +59,19 @@ fn a_template_without_content_asks_for_nothing() {
     let world = two_hours_after(json!({ "secretTemplate": {} }));
     assert_eq!(condition(&world, "Ready").expect("said")["status"], "True");
     let world = two_hours_after(json!({ "secretTemplate": { "labels": { "team": "shop" } } }));
-    says(&world, "Issuing", &["spec.secretTemplate"]);
+    assert_eq!(condition(&world, "Ready").expect("said")["status"], "True");
+    let secret = world.peek(&ObjectKey::new(Kind::Secret, "app", "shop-tls")).expect("stored");
+    assert_eq!(secret["metadata"]["labels"]["team"], "shop");
+}
+
+#[test]
+fn keystores_and_formats_are_written_once() {
+    let world = two_hours_after(json!({
+        "keystores": { "jks": { "create": true, "password": "x" } },
+        "additionalOutputFormats": [{ "type": "DER" }],
+    }));
+    assert_eq!(condition(&world, "Ready").expect("said")["status"], "True");
+    let secret = world.peek(&ObjectKey::new(Kind::Secret, "app", "shop-tls")).expect("stored");
+    let has = |name: &str| secret["data"].get(name).is_some();
+    assert!(has("keystore.jks") && has("key.der") && !has("keystore.p12"), "{secret}");
 }

@@ -1,15 +1,17 @@
-//! Tokens of the CAs' limits, in ConfigMaps, by compare-and-swap.
+//! Claims: the turn among Orders of the same names, tokens of the CAs' limits, which stand in
+//! ConfigMaps and are taken by compare-and-swap, and the claim itself.
 
-use super::super::{Done, Ports, Report, Undone, undone};
+use super::super::{Done, Ports, Report, Undone, rejected, undone};
 use super::Told;
 use crate::edge::{meta_of, version};
 use everleaf_api::names::everleaf as ours;
-use everleaf_engine::{ObjectKey, Timestamp};
+use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Timestamp};
 use everleaf_nodes::acme::notes;
+use everleaf_nodes::acme::turns::{Claimant, End, is_under_way};
 use everleaf_nodes::budget::{Charge, DATA_KEY, LABEL, Ledger};
 use everleaf_nodes::effect::ClaimOrder;
 use everleaf_nodes::facts::Claim;
-use everleaf_nodes::{Effect, Kind};
+use everleaf_nodes::{Effect, Facts, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,11 +41,48 @@ fn by_shard(charges: &[Charge]) -> BTreeMap<Arc<str>, Vec<Charge>> {
     shards
 }
 
+/// Whether a write that was not acknowledged may have been done all the same.
+fn may_stand(undone: &Undone) -> bool {
+    matches!(&undone.outcome, Outcome::Failed { class: FailureClass::Unknown, .. })
+}
+
 impl Ports {
-    /// Looks at the names, takes the tokens, then writes the claim.
+    /// Looks at the names, takes the turn and the tokens, then writes the claim.
     pub(super) async fn claim(&self, effect: &Effect, it: &ClaimOrder) -> Told {
         self.look_ahead(&it.ahead).await?;
-        Ok(self.take_and_claim(effect, it).await?)
+        let who = Claimant { key: effect.subject.clone(), uid: effect.base.uid.clone() };
+        self.take_turn(it, &who).await?;
+        let done = self.take_and_claim(effect, it).await;
+        let end = match &done {
+            Ok(_) => End::Written,
+            Err(undone) if may_stand(undone) => End::Unknown,
+            Err(_) => End::Failed,
+        };
+        self.acme.turns().end(it, &who, end, super::super::now());
+        Ok(done?)
+    }
+
+    /// Goes on if no other Order of the account and names may have claimed, unseen by whoever
+    /// decided; else it is stale, with what was seen.
+    async fn take_turn(&self, it: &ClaimOrder, who: &Claimant) -> Result<(), Undone> {
+        let Some(last) = self.acme.turns().ask(it, who, super::super::now()) else { return Ok(()) };
+        let ObjectKey { kind, namespace, name } = &last.key;
+        let (seen, under_way) = match self.kube.get(*kind, namespace, name).await {
+            Ok(object) => {
+                let read = self.projector.read_own(*kind, &object);
+                let read = read.map_err(|error| rejected("OrderUnreadable", error.to_string()))?;
+                let under_way = matches!(&read.facts, Facts::Order(order) if is_under_way(order));
+                (read.live(), under_way)
+            }
+            Err(error) if error.is_absent() => (Delta::Absent { key: last.key.clone() }, false),
+            Err(error) => return Err(undone(&error, &[])),
+        };
+        if !under_way && self.acme.turns().pass(it, &last, who, super::super::now()) {
+            return Ok(());
+        }
+        let mut stale = Report::stale(vec![last.key.clone()]);
+        stale.seen.push(seen);
+        Err(stale)
     }
 
     async fn take_and_claim(&self, effect: &Effect, it: &ClaimOrder) -> Done {
@@ -77,7 +116,10 @@ impl Ports {
                 Ok(report)
             }
             Err(mut undone) => {
-                self.give_back(&it.namespace, &taken).await;
+                // A claim that may stand has its price.
+                if !may_stand(&undone) {
+                    self.give_back(&it.namespace, &taken).await;
+                }
                 undone.seen.extend(seen);
                 Err(undone)
             }
@@ -209,3 +251,6 @@ impl Ports {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

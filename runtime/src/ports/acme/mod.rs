@@ -35,14 +35,16 @@ use accounts::{Clients, Keys};
 use dns01::{Lookup, Syncs};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{Digest, Timestamp, Uid};
+use everleaf_nodes::acme::turns::Turns;
 use everleaf_nodes::effect::{Acme, Trial, rfc3339};
+use everleaf_nodes::facts::Attempt;
 use everleaf_nodes::{Base, Effect, Event, Kind};
 use fault::Halt;
 use gate::Gates;
 use memory::Memory;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// So many claims are remembered: more than are ever between their claim and their order.
 const CLAIMS_KEPT: usize = 4096;
@@ -61,6 +63,8 @@ struct Shared {
     keys: Keys,
     /// Claims that this process wrote and did not act on yet, by the Order's UID.
     claims: Mutex<BTreeMap<Uid, i64>>,
+    /// Who claimed last for which names.
+    turns: Mutex<Turns>,
     /// Challenges that this process has looked for from outside.
     sights: Mutex<BTreeSet<Uid>>,
     /// What the API server answered to our own writes of Challenges.
@@ -97,6 +101,10 @@ impl AcmeShared {
 
     fn options(&self) -> &AcmeOptions {
         &self.0.options
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.0.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn claimed(&self, order: &Uid, at: Timestamp) {
@@ -202,14 +210,19 @@ impl Ports {
             Err(Halt::Undone(undone)) => Err(undone),
             Err(Halt::Fault(fault)) => {
                 let attempt = fault.attempt(trial, inputs, super::now());
-                let text = everleaf_nodes::acme::notes::attempt_text(&attempt, &effect.base.uid);
-                let noted = self.annotate(effect, ours::ACME_ATTEMPT, &text).await?;
+                let noted = self.note(effect, &attempt).await?;
                 match fault.status(effect.subject.kind, &attempt) {
                     Some(status) => self.write_status(effect, status).await,
                     None => Ok(self.saw_subject(effect, &noted)),
                 }
             }
         }
+    }
+
+    /// Writes an attempt down.
+    async fn note(&self, effect: &Effect, attempt: &Attempt) -> Result<Value, Undone> {
+        let text = everleaf_nodes::acme::notes::attempt_text(attempt, &effect.base.uid);
+        self.annotate(effect, ours::ACME_ATTEMPT, &text).await
     }
 
     fn saw_subject(&self, effect: &Effect, object: &Value) -> Report {

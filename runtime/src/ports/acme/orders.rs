@@ -9,12 +9,13 @@ use everleaf_acme::{
     OrderStatus, PlacedOrder,
 };
 use everleaf_engine::{Digest, FailureClass, ObjectKey};
-use everleaf_nodes::effect::{Account, NewOrder, PlaceOrder, ReadAuthorizations};
+use everleaf_nodes::effect::{Account, NewOrder, PlaceOrder, ReadAuthorizations, Trial};
 use everleaf_nodes::facts::Class;
 use everleaf_nodes::{Base, Effect, Facts, Kind};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// So many pages of an account's orders are read in search of one that was claimed: the newest may
 /// be on the last, and some CAs have three on a page.
@@ -150,7 +151,7 @@ impl Ports {
             Err(error) => Err(error),
         };
         match placed {
-            Ok(placed) => self.write_order(effect, &account, &placed).await.map_err(Halt::from),
+            Ok(placed) => self.write_order(effect, it, &account, &placed).await.map_err(Halt::from),
             Err(error) => Err(self.refused(it, &error).await),
         }
     }
@@ -185,19 +186,20 @@ impl Ports {
     async fn write_order(
         &self,
         effect: &Effect,
+        it: &PlaceOrder,
         account: &everleaf_acme::Account,
         placed: &PlacedOrder,
     ) -> Result<Report, Undone> {
         let PlacedOrder { url, order } = placed;
         let bare = |url: &String| json!({ "url": url });
-        let authorizations: Vec<Value> = match order.status {
-            OrderStatus::Pending | OrderStatus::Unknown => {
-                let read = read_all(account, &order.authorizations).await;
-                let urls = order.authorizations.iter();
-                urls.zip(read).map(|(url, read)| read.unwrap_or_else(|_| bare(url))).collect()
+        let mut authorizations: Vec<Value> = order.authorizations.iter().map(bare).collect();
+        if matches!(order.status, OrderStatus::Pending | OrderStatus::Unknown) {
+            let reading = read_all(account, &order.authorizations).await;
+            if let Some(error) = reading.error.filter(asks_for_patience) {
+                self.note_patience(effect, it, &error).await;
             }
-            _ => order.authorizations.iter().map(bare).collect(),
-        };
+            reading.read.into_iter().for_each(|(at, read)| authorizations[at] = read);
+        }
         let mut status = json!({
             "url": url,
             "finalizeURL": order.finalize,
@@ -212,6 +214,17 @@ impl Ports {
                 tracing::warn!(order = %effect.subject, url, "an order's URL was not written");
                 Err(undone)
             }
+        }
+    }
+
+    /// The CA wants authorizations to be read later. It is written before where the order is, for
+    /// they are read as soon as that is seen; if it cannot be, the order must not be lost with it.
+    async fn note_patience(&self, effect: &Effect, it: &PlaceOrder, error: &AcmeError) {
+        let trial = Trial { step: "fetch".into(), number: 1, rest_ms: it.trial.rest_ms };
+        let attempt = Fault::of(error).attempt(&trial, None, super::super::now());
+        if let Err(undone) = self.note(effect, &attempt).await {
+            let (order, outcome) = (&effect.subject, &undone.outcome);
+            tracing::warn!(%order, ?outcome, "a CA's wish to be asked later was not written");
         }
     }
 
@@ -234,14 +247,16 @@ impl Ports {
             listed = order.authorizations.iter().map(|url| json!({ "url": url })).collect();
         }
         let unread = |one: &Value| one["identifier"].as_str().unwrap_or_default().is_empty();
-        let urls: Vec<String> = listed.iter().filter(|one| unread(one)).map(url_of).collect();
-        let mut read = read_all(&account, &urls).await.into_iter();
-        for one in listed.iter_mut().filter(|one| unread(one)) {
-            if let Some(read) = read.next() {
-                *one = read.map_err(|error| lost(&error))?;
-            }
+        let all = listed.iter().enumerate().filter(|(_, one)| unread(one));
+        let (places, urls): (Vec<usize>, Vec<String>) =
+            all.map(|(place, one)| (place, url_of(one))).unzip();
+        let reading = read_all(&account, &urls).await;
+        reading.read.into_iter().for_each(|(at, read)| listed[places[at]] = read);
+        let status = json!({ "authorizations": listed });
+        match reading.error {
+            Some(error) => Err(lost_but(&error, status)),
+            None => Ok(self.write_status(effect, status).await?),
         }
-        Ok(self.write_status(effect, json!({ "authorizations": listed })).await?)
     }
 
     /// Writes of an account that the CA does not know.
@@ -266,6 +281,21 @@ pub(super) fn lost(error: &AcmeError) -> Halt {
     let reason = format!("the CA does not know the order any more: {}", fault.detail);
     let status = json!({ "state": "errored", "reason": reason, "failureTime": super::clock() });
     fault.with_status(status).into()
+}
+
+/// The same where something was learned: it is written beside an attempt that is made again.
+fn lost_but(error: &AcmeError, learned: Value) -> Halt {
+    match lost(error) {
+        Halt::Fault(fault) if fault.status.is_none() && error.class.is_retriable() => {
+            fault.with_status(learned).into()
+        }
+        halt => halt,
+    }
+}
+
+/// Whether the CA wants to be left alone for a while: nothing of the kind is sent before.
+fn asks_for_patience(error: &AcmeError) -> bool {
+    error.class == CaClass::RateLimited || error.retry_after().is_some()
 }
 
 /// What is sent to the CA.
@@ -346,16 +376,42 @@ fn about_replaces(error: &AcmeError) -> bool {
     error.class == CaClass::AlreadyReplaced || (refused && error.detail().contains("replac"))
 }
 
-/// Authorizations as the status has them, in the order of their URLs.
-async fn read_all(
-    account: &everleaf_acme::Account,
-    urls: &[String],
-) -> Vec<Result<Value, AcmeError>> {
-    let read = |url: String| async move {
-        let authorization = account.authorization(&url).await?.value;
-        Ok(authorization_json(&url, &authorization))
+/// What came of reading authorizations.
+#[derive(Default)]
+struct Reading {
+    /// Those that were read, as the status has them, each with its place among the URLs.
+    read: Vec<(usize, Value)>,
+    /// Why others were not; the wish to be asked later goes first.
+    error: Option<AcmeError>,
+}
+
+/// Reads authorizations. Once the CA asks for patience, no further one is asked for.
+async fn read_all(account: &everleaf_acme::Account, urls: &[String]) -> Reading {
+    let enough = &AtomicBool::new(false);
+    let read = |(at, url): (usize, String)| async move {
+        if enough.load(Ordering::Relaxed) {
+            return None;
+        }
+        let answer = account.authorization(&url).await;
+        if answer.as_ref().is_err_and(asks_for_patience) {
+            enough.store(true, Ordering::Relaxed);
+        }
+        Some(answer.map(|answer| (at, authorization_json(&url, &answer.value))))
     };
-    futures::stream::iter(urls.to_vec()).map(read).buffered(AT_ONCE).collect().await
+    let urls: Vec<(usize, String)> = urls.iter().cloned().enumerate().collect();
+    let answers = futures::stream::iter(urls).map(read).buffered(AT_ONCE);
+    let answers: Vec<_> = answers.filter_map(std::future::ready).collect().await;
+    let mut reading = Reading::default();
+    for answer in answers {
+        match answer {
+            Ok(read) => reading.read.push(read),
+            Err(error) if reading.error.is_none() || asks_for_patience(&error) => {
+                reading.error = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    reading
 }
 
 fn authorization_json(url: &str, authorization: &Authorization) -> Value {
@@ -392,3 +448,6 @@ pub(super) fn state_of(status: OrderStatus) -> Option<&'static str> {
 pub(super) fn malformed(what: &str) -> Undone {
     Report::failed(FailureClass::Invalid, "Malformed", what)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::{Done, Job, failed, stale, written};
 use crate::apiserver::Request;
 use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Written};
 use everleaf_nodes::Base;
-use everleaf_nodes::effect::{KeyPlace, KeySource, Store, Strings};
+use everleaf_nodes::effect::{Beside, KeyPlace, KeySource, Store, Strings};
 use everleaf_nodes::facts::Kind;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -156,7 +156,9 @@ impl World {
         if request["status"]["ca"].is_string() {
             data["ca.crt"] = request["status"]["ca"].clone();
         }
-        self.apply(job, &target, existing.as_deref(), data, &store.annotations)
+        add_beside(store.beside.as_deref(), &mut data);
+        let texts = (&store.labels, &store.annotations);
+        self.apply(job, &target, existing.as_deref(), data, texts)
     }
 
     fn check_target(
@@ -179,8 +181,8 @@ impl World {
         &mut self,
         job: &mut Job,
         (secret, base): (&Arc<str>, &Base),
-        annotations: &Strings,
-        _owned: bool,
+        texts: (&Strings, &Strings),
+        beside: Option<&Beside>,
     ) -> Done {
         let target = self.secret_key(job, secret);
         let existing = self.fetch_base(job, &target, base)?;
@@ -189,8 +191,9 @@ impl World {
             let value = existing["data"].get(name)?;
             Some((name.to_owned(), value.clone()))
         });
-        let data = Value::Object(data.collect());
-        self.apply(job, &target, Some(&*existing), data, annotations)
+        let mut data = Value::Object(data.collect());
+        add_beside(beside, &mut data);
+        self.apply(job, &target, Some(&*existing), data, texts)
     }
 
     /// One server-side apply of everything of ours, on the very version that was read.
@@ -200,14 +203,15 @@ impl World {
         target: &ObjectKey<Kind>,
         existing: Option<&Value>,
         mut data: Value,
-        annotations: &Strings,
+        (labels, annotations): (&Strings, &Strings),
     ) -> Done {
         let kind = existing.map_or("kubernetes.io/tls", |s| project::text(s, "/type"));
         let mut metadata = json!({
             "name": *target.name, "namespace": *target.namespace,
-            "labels": { "controller.cert-manager.io/fao": "true" },
+            "labels": labels,
             "annotations": annotations,
         });
+        metadata["labels"]["controller.cert-manager.io/fao"] = json!("true");
         if let Some(existing) = existing {
             metadata["uid"] = existing["metadata"]["uid"].clone();
             metadata["resourceVersion"] = existing["metadata"]["resourceVersion"].clone();
@@ -257,6 +261,15 @@ impl World {
         let resource = project::resource(key.kind);
         let request = Request::delete(resource, &key.namespace, &key.name);
         self.call(actor, None, request).is_success()
+    }
+}
+
+/// Adds what is wanted beside the pair.
+fn add_beside(beside: Option<&Beside>, data: &mut Value) {
+    let Some(Beside { outputs, .. }) = beside else { return };
+    let entry = material::entry_beside(data);
+    for name in outputs.stores(data["ca.crt"].is_string()).into_iter().chain(outputs.formats()) {
+        data[name] = entry.clone();
     }
 }
 

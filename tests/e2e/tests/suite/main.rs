@@ -23,6 +23,7 @@ mod election;
 mod keys_and_names;
 mod limits;
 mod one_namespace;
+mod outputs;
 mod recording;
 mod renewal;
 mod takeover;

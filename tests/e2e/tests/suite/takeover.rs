@@ -4,6 +4,7 @@ use everleaf_e2e::{
     Scope, World, condition, data, has_condition, name_of, rfc3339, scenario, skip, text, uid_of,
     variable,
 };
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +20,9 @@ const ORDER: [&str; 8] = [
     "Order",
     "Challenge",
 ];
+
+/// Secrets that were issued carry this annotation.
+const ISSUED: &str = "cert-manager.io/certificate-name";
 
 /// What was recorded, owners first; `None`, said aloud, if it is not there.
 fn recorded() -> Option<Vec<Value>> {
@@ -58,13 +62,25 @@ async fn restore(world: &World, objects: &[Value]) {
             owner
         });
         copy["metadata"]["ownerReferences"] = owners.collect();
-        let created = world.create(copy).await;
+        let issued = kind == "Secret" && !meta["annotations"][ISSUED].is_null();
+        let created = match issued {
+            true => apply(world, copy).await,
+            false => world.create(copy).await,
+        };
         uids.insert(uid_of(object).to_owned(), uid_of(&created).to_owned());
         if let Some(status) = object.get("status").filter(|_| kind != "Ingress") {
             let status = freshened(name, status, &failed_at);
             world.patch_status((kind, name), "cert-manager", status).await;
         }
     }
+}
+
+/// Writes an issued Secret as cert-manager did, so that what is in it is its field manager's.
+async fn apply(world: &World, object: Value) -> Value {
+    let api = world.cluster.api("Secret", &world.namespace);
+    let params = PatchParams::apply("cert-manager-certificates-issuing").force();
+    let applied = api.patch(name_of(&object), &params, &Patch::Apply(&object)).await;
+    serde_json::to_value(applied.expect("it is applied")).expect("it is JSON")
 }
 
 /// What failed, failed at this time: the recording is older than its back-off.
