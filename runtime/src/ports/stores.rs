@@ -51,7 +51,7 @@ impl Ports {
             key: Zeroizing::new(of("tls.key").unwrap_or_default()),
             chain: of("tls.crt").unwrap_or_default(),
             ca: of("ca.crt").unwrap_or_default(),
-            limits: self.projector.limits.clone(),
+            limits: self.projector.limits,
             created: now().as_millis(),
         };
         // Deriving keys from passwords takes long on purpose.

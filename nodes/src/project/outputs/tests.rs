@@ -3,8 +3,11 @@ use serde_json::json;
 
 fn spec(value: Value) -> api::CertificateSpec {
     let mut whole = json!({ "secretName": "tls", "issuerRef": { "name": "ca" } });
-    whole.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
-    serde_json::from_value(whole).unwrap()
+    whole
+        .as_object_mut()
+        .expect("as the test wrote it")
+        .extend(value.as_object().expect("as the test wrote it").clone());
+    serde_json::from_value(whole).expect("as the test wrote it")
 }
 
 #[test]
@@ -30,7 +33,7 @@ fn defaults_are_applied_and_no_password_is_in_facts_or_in_the_digest_of_the_spec
     let secret = PasswordFrom::Secret { name: "s".into(), key: "k".into() };
     assert_eq!(found.pkcs12, Some((StoreProfile::LegacyRc2, secret)));
     assert!(found.der && !found.combined_pem);
-    assert!(!serde_json::to_string(&found).unwrap().contains("canary"));
+    assert!(!serde_json::to_string(&found).expect("as the test wrote it").contains("canary"));
     let digest = crate::project::spec_digest;
     assert_eq!(digest(&with("canary")), digest(&with("other")));
     assert_ne!(digest(&with("canary")), digest(&spec(json!({}))));
@@ -62,7 +65,8 @@ fn what_others_manage_and_what_tells_of_the_pair_is_not_ours_to_judge() {
     let others = json!([entry("kubectl", "Apply"), entry(SECRET_MANAGER, "Update"), {}]);
     assert_eq!(managed(&secret(others)), None);
     assert_eq!(managed(&json!({})), None);
-    let ours = managed(&secret(json!([entry(SECRET_MANAGER, "Apply")]))).unwrap();
+    let ours =
+        managed(&secret(json!([entry(SECRET_MANAGER, "Apply")]))).expect("as the test wrote it");
     let labels: Vec<_> = ours.template.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(labels, [("team", "shop")]);
     let annotations: Vec<&str> = ours.template.annotations.keys().map(|key| &**key).collect();

@@ -82,9 +82,14 @@ pub async fn look(
     match &facts {
         Facts::Certificate(facts) => {
             let requests = reading.beside_certificate(key, &facts.secret_name).await?;
-            let issuer = reading.issuer(&key.namespace, &facts.issuer).await?;
             let open = open_request(&requests, &uid, facts.status.revision);
-            reading.assume_key(open, &facts.issuer, issuer.as_ref());
+            let asked = open.as_ref().and_then(|open| facts.listed(&open.issuer));
+            let (turn, mut signer) = (asked.unwrap_or(&facts.issuer), None);
+            for issuer in facts.issuers() {
+                let found = reading.issuer(&key.namespace, issuer).await?;
+                signer = if issuer.same(turn) { found } else { signer };
+            }
+            reading.assume_key(open, turn, signer.as_ref());
         }
         Facts::Request(facts) => {
             let issuer = reading.issuer(&key.namespace, &facts.issuer).await?;
@@ -134,6 +139,7 @@ struct Asked {
     namespace: Arc<str>,
     owner: Arc<str>,
     secret: Option<Arc<str>>,
+    issuer: IssuerRef,
     key: KeyFacts,
 }
 
@@ -143,6 +149,7 @@ fn asked(seen: &Seen, facts: &RequestFacts) -> Option<Asked> {
         namespace: seen.read.key.namespace.clone(),
         owner: facts.controller.as_ref()?.uid.clone(),
         secret: facts.key_secret.clone(),
+        issuer: facts.issuer.clone(),
         key: seen.asks.clone()?,
     })
 }

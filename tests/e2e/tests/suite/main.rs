@@ -11,6 +11,7 @@ mod acme_ari;
 mod acme_choices;
 mod acme_crash;
 mod acme_dns;
+mod acme_fallback;
 mod acme_faults;
 mod acme_http01;
 mod acme_route53;
