@@ -34,6 +34,9 @@ struct Known {
     /// Whether it was made, or found, by this process.
     stands: bool,
     users: BTreeSet<Uid>,
+    /// Challenges that left it, though their finalizers may still be seen: two that leave at once
+    /// would each take the other for one who stays.
+    left: BTreeSet<Uid>,
 }
 
 /// By namespace and name.
@@ -154,6 +157,7 @@ impl Ports {
         let known = self.acme.0.gates.at(&gate.place());
         let mut known = known.lock().await;
         known.users.insert(effect.base.uid.clone());
+        known.left.remove(&effect.base.uid);
         if !known.stands {
             self.raise_gate(gate).await?;
             known.stands = true;
@@ -166,6 +170,7 @@ impl Ports {
         let known = self.acme.0.gates.at(&gate.place());
         let mut known = known.lock().await;
         known.users.insert(effect.base.uid.clone());
+        known.left.remove(&effect.base.uid);
         known.stands = false;
         let mended = self.raise_gate(gate).await?;
         known.stands = true;
@@ -178,8 +183,13 @@ impl Ports {
         let known = self.acme.0.gates.at(&place);
         let mut known = known.lock().await;
         known.users.remove(uid);
-        if known.users.is_empty() && !self.is_gate_needed(&gate.namespace, uid).await? {
+        known.left.insert(uid.clone());
+        while known.left.len() > CHALLENGES_READ as usize {
+            known.left.pop_first();
+        }
+        if known.users.is_empty() && !self.is_gate_needed(&gate.namespace, &known.left).await? {
             known.stands = false;
+            known.left.clear();
             self.take_down(gate).await?;
             self.acme.0.gates.forget(&place);
         }
@@ -193,8 +203,12 @@ impl Ports {
         }
     }
 
-    /// Whether another open HTTP-01 Challenge is there.
-    async fn is_gate_needed(&self, namespace: &Arc<str>, uid: &Uid) -> Result<bool, Halt> {
+    /// Whether another open HTTP-01 Challenge is there than those that left.
+    async fn is_gate_needed(
+        &self,
+        namespace: &Arc<str>,
+        left: &BTreeSet<Uid>,
+    ) -> Result<bool, Halt> {
         let selection = Selection { namespace: namespace.to_string(), ..Selection::default() };
         let page = self.kube.list(Kind::Challenge, &selection, (CHALLENGES_READ, "")).await;
         let page = page.map_err(|error| self.unsolved(&error))?;
@@ -205,7 +219,7 @@ impl Ports {
                 .iter()
                 .any(|name| *name == names::FINALIZER || *name == names::LEGACY_FINALIZER);
             let method = challenge.pointer("/spec/type").and_then(Value::as_str);
-            *meta.uid != **uid && guarded && method == Some(Method::Http01.text())
+            !left.contains(meta.uid.as_str()) && guarded && method == Some(Method::Http01.text())
         };
         Ok(!page.next.is_empty() || page.items.iter().any(needs))
     }

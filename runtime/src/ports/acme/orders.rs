@@ -373,7 +373,11 @@ fn about_replaces(error: &AcmeError) -> bool {
         ["malformed", "unauthorized"].into_iter().any(|kind| problem.is(kind))
     };
     let refused = error.problem().is_some_and(refused);
-    error.class == CaClass::AlreadyReplaced || (refused && error.detail().contains("replac"))
+    // Pebble's, for a certificate that it cannot find an order of.
+    let lost = error.problem().is_some_and(|problem| problem.is("serverInternal"));
+    error.class == CaClass::AlreadyReplaced
+        || (refused && error.detail().contains("replac"))
+        || (lost && error.detail().contains("given certificate"))
 }
 
 /// What came of reading authorizations.

@@ -1,7 +1,7 @@
 //! What is looked at before an order is placed: nothing is spent on what would fail at the CA.
 
 use everleaf_e2e::acme::{Ca, Dns, attempt, http01, rfc2136, swept};
-use everleaf_e2e::{Scope, World, eventually, scenario, text};
+use everleaf_e2e::{Scope, World, eventually, name_of, scenario, text};
 use serde_json::{Value, json};
 
 /// The only Order there is, once its last attempt is as told.
@@ -48,8 +48,10 @@ fn a_caa_record_that_forbids_is_told_before_an_order_is_placed() {
         world.certificate("forbidden", spec("caa-forbids.example.test")).await;
         let told = |note: &Value| note["type"] == "urn:ietf:params:acme:error:caa";
         let order = only_order(world, told).await;
-        let said = text(&order, "/status/reason");
-        assert!(said.contains("CAA 0 issue \"other-ca.test\""), "{said}");
+        // The state follows the note.
+        let reason = "CAA 0 issue \"other-ca.test\"";
+        let ended = |order: &Value| text(order, "/status/reason").contains(reason);
+        world.until(("Order", name_of(&order)), "ends with the record that forbids", ended).await;
         assert_eq!(text(&order, "/status/url"), "", "the CA was not asked");
         world.delete("Certificate", "forbidden").await;
 

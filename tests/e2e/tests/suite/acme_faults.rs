@@ -186,7 +186,9 @@ fn a_body_that_breaks_off_and_a_wrong_certificate_are_told_and_recovered_from() 
         proxy.plan(Asked::NewOrder, [Fault::Body(Manner::BrokenOff)]);
         certificate(world, "broken").await;
         assert_nothing_failed(&world.revision("broken", 1).await);
-        assert_eq!((proxy.left(), proxy.orders().len()), (0, 1), "{:?}", proxy.counts());
+        let placed = proxy.orders().len();
+        // One more at most, where the CA's list does not show the first.
+        assert!(proxy.left() == 0 && placed <= 2, "{placed}: {:?}", proxy.counts());
 
         proxy.show_wrong_certificate(true);
         certificate(world, "wrong").await;
@@ -201,7 +203,7 @@ fn a_body_that_breaks_off_and_a_wrong_certificate_are_told_and_recovered_from() 
         assert_eq!(text(&order, "/status/state"), "", "it has not failed");
         proxy.show_wrong_certificate(false);
         assert_nothing_failed(&world.revision("wrong", 1).await);
-        assert_eq!(proxy.orders().len(), 2, "{:?}", proxy.counts());
+        assert_eq!(proxy.orders().len(), placed + 1, "{:?}", proxy.counts());
         swept(world).await;
     });
 }
