@@ -144,7 +144,8 @@ fn a_window_that_the_ca_moves_renews_and_the_order_says_what_it_replaces() {
     let Some(ca) = governed("acme-ari") else { return };
     scenario("acme-ari", Scope::Namespace, async |world| {
         let _operator = ca.operator(world, &[]);
-        ca.serve(world, &json!([http01()]), json!({})).await;
+        // Without a profile, Pebble draws one, and a life of minutes with it.
+        ca.serve(world, &json!([http01()]), json!({ "profile": "default" })).await;
         let host = format!("{}.example.test", world.namespace);
         let spec = json!({ "dnsNames": [host], "issuerRef": { "name": "acme" } });
         world.certificate("moved", spec).await;
