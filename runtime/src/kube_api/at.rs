@@ -1,7 +1,7 @@
 //! What is asked of resources that are no kind of the world: routes, Services, tokens, and solvers
 //! behind an extension API server.
 
-use super::{ApiError, Call, JSON, Kube, MANAGER, Resource, Verb, count, form};
+use super::{ApiError, JSON, Kube, MANAGER, Resource, Verb, count, form, page};
 use http::Request;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
@@ -53,19 +53,7 @@ impl Kube {
     ) -> Result<Vec<Value>, ApiError> {
         let query = form(&[("limit", &limit.to_string()), ("labelSelector", labels)]);
         let path = format!("{}?{query}", resource.collection(namespace));
-        let mut answer = self
-            .call(Call {
-                verb: Verb::List,
-                kind: resource.plural,
-                method: "GET",
-                path: &path,
-                content_type: JSON,
-                accept: JSON,
-                body: Vec::new(),
-            })
-            .await?;
-        let items = answer["items"].take();
-        Ok(if let Value::Array(items) = items { items } else { Vec::new() })
+        Ok(page(self.read(Verb::List, resource.plural, &path, JSON).await?).items)
     }
 
     /// Replaces an object; its resourceVersion has to be in it.
@@ -79,16 +67,7 @@ impl Kube {
         object: &Value,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={MANAGER}", resource.object(namespace, name));
-        self.call(Call {
-            verb: Verb::Update,
-            kind: resource.plural,
-            method: "PUT",
-            path: &path,
-            content_type: JSON,
-            accept: JSON,
-            body: object.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::Update, resource.plural, &path, object).await
     }
 
     /// Deletes the object of that name, if it is the one with that UID.
@@ -117,16 +96,7 @@ impl Kube {
             "propagationPolicy": "Background",
             "preconditions": preconditions,
         });
-        self.call(Call {
-            verb: Verb::Delete,
-            kind: resource.plural,
-            method: "DELETE",
-            path: &resource.object(namespace, name),
-            content_type: JSON,
-            accept: JSON,
-            body: body.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::Delete, resource.plural, &resource.object(namespace, name), &body).await
     }
 
     /// Asks for a token of a service account (TokenRequest API), for so many seconds.
@@ -145,16 +115,7 @@ impl Kube {
             "kind": "TokenRequest",
             "spec": { "audiences": audiences, "expirationSeconds": seconds },
         });
-        self.call(Call {
-            verb: Verb::Create,
-            kind: "serviceaccounts/token",
-            method: "POST",
-            path: &path,
-            content_type: JSON,
-            accept: JSON,
-            body: body.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::Create, "serviceaccounts/token", &path, &body).await
     }
 
     /// POSTs JSON to a path of the API server; an answer of any status is an answer.

@@ -39,6 +39,26 @@ impl Verb {
         }
     }
 
+    /// The method that HTTP has for it.
+    pub(super) const fn method(self) -> http::Method {
+        match self {
+            Self::Get | Self::List | Self::Watch => http::Method::GET,
+            Self::Create => http::Method::POST,
+            Self::Update => http::Method::PUT,
+            Self::Patch | Self::PatchStatus | Self::Apply => http::Method::PATCH,
+            Self::Delete => http::Method::DELETE,
+        }
+    }
+
+    /// What the body of such a request is.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Patch | Self::PatchStatus => "application/merge-patch+json",
+            Self::Apply => "application/apply-patch+yaml",
+            _ => "application/json",
+        }
+    }
+
     /// Whether something may have been written though no answer came.
     const fn writes(self) -> bool {
         !matches!(self, Self::Get | Self::List | Self::Watch)

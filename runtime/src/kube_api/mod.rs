@@ -50,22 +50,10 @@ pub struct Selection {
 }
 
 const JSON: &str = "application/json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
-const APPLY_PATCH: &str = "application/apply-patch+yaml";
 const METADATA_LIST: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.5";
 const METADATA: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.5";
-
-struct Call<'a> {
-    verb: Verb,
-    kind: &'static str,
-    method: &'static str,
-    path: &'a str,
-    content_type: &'static str,
-    accept: &'static str,
-    body: Vec<u8>,
-}
 
 impl Kube {
     /// The API server behind a client.
@@ -90,15 +78,42 @@ impl Kube {
         &self.client
     }
 
-    async fn call(&self, call: Call<'_>) -> Result<Value, ApiError> {
-        let (verb, kind) = (call.verb, call.kind);
+    /// Asks for what is there, in the form that `accept` names.
+    async fn read(
+        &self,
+        verb: Verb,
+        kind: &'static str,
+        path: &str,
+        accept: &str,
+    ) -> Result<Value, ApiError> {
+        let request = Request::get(path).header("accept", accept).body(Vec::new());
+        self.call(verb, kind, request).await
+    }
+
+    /// Writes, in the way that the verb means.
+    async fn send(
+        &self,
+        verb: Verb,
+        kind: &'static str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
         let request = Request::builder()
-            .method(call.method)
-            .uri(call.path)
-            .header("content-type", call.content_type)
-            .header("accept", call.accept)
-            .body(call.body)
-            .map_err(|error| ApiError::unbuildable(verb, kind, &error))?;
+            .method(verb.method())
+            .uri(path)
+            .header("content-type", verb.content_type())
+            .header("accept", JSON)
+            .body(body.to_string().into_bytes());
+        self.call(verb, kind, request).await
+    }
+
+    async fn call(
+        &self,
+        verb: Verb,
+        kind: &'static str,
+        request: http::Result<Request<Vec<u8>>>,
+    ) -> Result<Value, ApiError> {
+        let request = request.map_err(|error| ApiError::unbuildable(verb, kind, &error))?;
         self.turn().await;
         let answer = self.client.request::<Value>(request).await;
         let answer = answer.map_err(|error| ApiError::from_kube(verb, kind, error));
@@ -124,17 +139,7 @@ impl Kube {
         (namespace, name): (&str, &str),
     ) -> Result<Value, ApiError> {
         let path = resource.object(namespace, name);
-        let (verb, kind) = (Verb::Get, resource.plural);
-        self.call(Call {
-            verb,
-            kind,
-            method: "GET",
-            path: &path,
-            content_type: JSON,
-            accept: JSON,
-            body: Vec::new(),
-        })
-        .await
+        self.read(Verb::Get, resource.plural, &path, JSON).await
     }
 
     /// Creates an object.
@@ -164,16 +169,7 @@ impl Kube {
         manager: &str,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={manager}", resource.collection(namespace));
-        self.call(Call {
-            verb: Verb::Create,
-            kind: resource.plural,
-            method: "POST",
-            path: &path,
-            content_type: JSON,
-            accept: JSON,
-            body: object.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::Create, resource.plural, &path, object).await
     }
 
     /// Replaces an object; its resourceVersion has to be in it.
@@ -201,19 +197,10 @@ impl Kube {
     ) -> Result<Value, ApiError> {
         let resource = resource(kind);
         let path = format!("{}/status?fieldManager={MANAGER}", resource.object(namespace, name));
-        self.call(Call {
-            verb: Verb::PatchStatus,
-            kind: resource.plural,
-            method: "PATCH",
-            path: &path,
-            content_type: MERGE_PATCH,
-            accept: JSON,
-            body: patch.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::PatchStatus, resource.plural, &path, patch).await
     }
 
-    /// Patches an Event by merge patch.
+    /// Patches an object by merge patch.
     ///
     /// # Errors
     /// Any.
@@ -224,16 +211,7 @@ impl Kube {
         patch: &Value,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={MANAGER}", resource.object(namespace, name));
-        self.call(Call {
-            verb: Verb::Patch,
-            kind: resource.plural,
-            method: "PATCH",
-            path: &path,
-            content_type: MERGE_PATCH,
-            accept: JSON,
-            body: patch.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::Patch, resource.plural, &path, patch).await
     }
 
     /// Applies an object (server-side apply), taking over fields that others own.
@@ -250,16 +228,7 @@ impl Kube {
         let resource = resource(kind);
         let path =
             format!("{}?fieldManager={manager}&force=true", resource.object(namespace, name));
-        self.call(Call {
-            verb: Verb::Apply,
-            kind: resource.plural,
-            method: "PATCH",
-            path: &path,
-            content_type: APPLY_PATCH,
-            accept: JSON,
-            body: object.to_string().into_bytes(),
-        })
-        .await
+        self.send(Verb::Apply, resource.plural, &path, object).await
     }
 
     /// Deletes exactly that version of an object. Answers with the object if finalizers hold it,
@@ -291,18 +260,8 @@ impl Kube {
         let mut query = form(&[("limit", &limit.to_string()), ("continue", token)]);
         query.push_str(&form(&[("labelSelector", &selection.labels)]));
         let path = format!("{}?{query}", resource.collection(&selection.namespace));
-        let answer = self
-            .call(Call {
-                verb: Verb::List,
-                kind: resource.plural,
-                method: "GET",
-                path: &path,
-                content_type: JSON,
-                accept: if selection.metadata_only { METADATA_LIST } else { JSON },
-                body: Vec::new(),
-            })
-            .await?;
-        Ok(page(answer))
+        let accept = if selection.metadata_only { METADATA_LIST } else { JSON };
+        Ok(page(self.read(Verb::List, resource.plural, &path, accept).await?))
     }
 
     /// Watches from a resourceVersion on: lines of JSON, each an event.
