@@ -83,8 +83,10 @@ impl<E> Instance<E> {
     }
 
     /// Forgets what was never started, and the oldest at rest beyond the bounds; what has to wait
-    /// before it may start again goes last, for it would start at once if it were forgotten.
-    pub(crate) fn trim(&mut self, now: Timestamp) {
+    /// before it may start again goes last, for it would start at once if it were forgotten. Tells
+    /// whether anything was forgotten.
+    pub(crate) fn trim(&mut self, now: Timestamp) -> bool {
+        let before = self.steps.len();
         self.steps.retain(|s| s.attempt > 0 || !s.is_idle());
         let free = |s: &Step<E>| s.is_idle() && s.failure.as_ref().is_none_or(|f| f.next <= now);
         self.forget(STEPS_REMEMBERED, free);
@@ -92,6 +94,7 @@ impl<E> Instance<E> {
         if self.steps.iter().all(Step::is_idle) {
             self.steps.shrink_to_fit(); // Most objects are at rest, and there are many.
         }
+        self.steps.len() < before
     }
 
     /// Touches what a look begins with; the number means nothing.

@@ -166,8 +166,8 @@ impl<P: Program> Engine<P> {
             let later = self.start(at, (machine, state), start);
             armed.extend(later.map(|later| (later, Due::Retry)));
         }
-        if let Some(instance) = self.world.instance_mut(at) {
-            instance.trim(self.now);
+        if self.world.instance_mut(at).is_some_and(|instance| instance.trim(self.now)) {
+            self.changed.push(at);
         }
     }
 
