@@ -95,6 +95,12 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const WEEK: i64 = 7 * 24 * HOUR;
 
+/// Whether the CA of a directory is one that publishes its limits: then it issues for public names
+/// only.
+pub(crate) fn is_public(directory: &str) -> bool {
+    published(directory) != Limits::default()
+}
+
 /// The limits that a directory publishes; none are assumed of one that is not known.
 ///
 /// Let's Encrypt: <https://letsencrypt.org/docs/rate-limits/> and

@@ -4,7 +4,7 @@ use super::{
     Charge, Ledger, Limit, Purpose, Spend, account_bucket, charges, domain_bucket, published,
 };
 use crate::facts::{AcmeFacts, Facts, IssuerFacts, Kind, OrderFacts, Signer};
-use crate::program::{Everleaf, issuer_key};
+use crate::program::{Everleaf, Sight, issuer_key};
 use everleaf_engine::world::World;
 use everleaf_engine::{ObjectKey, Timestamp};
 use std::collections::BTreeMap;
@@ -58,6 +58,20 @@ pub fn ledger(world: &World<Everleaf>) -> Ledger {
     for (_, object) in world.iter() {
         if let Facts::Budget(facts) = &object.facts {
             buckets.extend(facts.buckets.iter().map(|(name, tat)| (name.clone(), *tat)));
+        }
+    }
+    Ledger::new(buckets)
+}
+
+/// What is known of the buckets that the charges name.
+pub(crate) fn known_of(program: &Everleaf, view: &Sight<'_>, charges: &[Charge]) -> Ledger {
+    let mut buckets = BTreeMap::new();
+    for charge in charges {
+        let namespace = program.options.operator_namespace.clone();
+        let key = ObjectKey::new(Kind::ConfigMap, namespace, charge.shard());
+        let facts = view.get(&key).and_then(|object| object.facts.budget());
+        if let Some(tat) = facts.and_then(|facts| facts.buckets.get(&charge.bucket)) {
+            buckets.insert(charge.bucket.clone(), *tat);
         }
     }
     Ledger::new(buckets)

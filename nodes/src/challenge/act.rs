@@ -1,7 +1,8 @@
 //! The effects of the challenge machine's states.
 
 use super::{Case, ChallengeState as State};
-use crate::budget::{failure_charge, published};
+use crate::budget::failure_charge;
+use crate::budget::standing::limits_of;
 use crate::effect::{
     Acme, Answer, CleanUp, Do, Effect, Event, Present, SelfCheck, Solver, Trial, Validate,
 };
@@ -95,7 +96,7 @@ impl Case<'_> {
     fn validate(&self, step: Step) -> Option<Acme> {
         let served = self.ready()?;
         let (challenge, acme) = (self.challenge, served.acme);
-        let limits = acme.limits.unwrap_or_else(|| published(&acme.server));
+        let limits = limits_of(acme);
         let (name, method) = (&challenge.dns_name, challenge.method.text());
         let message = format!("Domain {name:?} verified with {method:?} validation");
         let validate = Box::new(Validate {

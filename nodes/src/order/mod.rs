@@ -11,7 +11,7 @@ use crate::acme::account::Served;
 use crate::acme::solver;
 use crate::acme::trial::{Pace, rests_until};
 use crate::acme::turns::is_under_way;
-use crate::budget::standing::charges_of;
+use crate::budget::standing::{charges_of, known_of};
 use crate::budget::{self, Charge, Ledger};
 use crate::effect::Base;
 use crate::facts::{
@@ -22,7 +22,6 @@ use crate::plan::order as plan;
 use crate::program::{Everleaf, Sight, children, issuer_key, of_names};
 use everleaf_engine::{Digest, Look, ObjectKey, Timestamp, Uid};
 use plan::{State, Step};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The set of names that an Order is for.
@@ -205,18 +204,8 @@ impl<'a> Case<'a> {
         issuer.map_or_else(Vec::new, |issuer| charges_of(self.order, issuer, self.view.now))
     }
 
-    /// What is known of the buckets that the charges name.
     fn ledger(&self, charges: &[Charge]) -> Ledger {
-        let mut buckets = BTreeMap::new();
-        for charge in charges {
-            let namespace = self.program.options.operator_namespace.clone();
-            let key = ObjectKey::new(Kind::ConfigMap, namespace, charge.shard());
-            let facts = self.view.get(&key).and_then(|object| object.facts.budget());
-            if let Some(tat) = facts.and_then(|facts| facts.buckets.get(&charge.bucket)) {
-                buckets.insert(charge.bucket.clone(), *tat);
-            }
-        }
-        Ledger::new(buckets)
+        known_of(self.program, self.view, charges)
     }
 
     /// When every limit has a token. The budget of one that was claimed is paid.
@@ -293,7 +282,7 @@ impl plan::Facts for Case<'_> {
     }
 
     fn reported(&self) -> bool {
-        self.status_patch().is_none()
+        self.status_patch().is_none() && self.note().is_none()
     }
 
     fn served(&self) -> bool {

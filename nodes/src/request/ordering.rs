@@ -94,7 +94,7 @@ impl<'a> Case<'a> {
             return self.order_failure(order);
         }
         let csr = self.request.csr.good()?;
-        let public = crate::budget::published(&acme.server) != Default::default();
+        let public = crate::budget::is_public(&acme.server);
         let wrong = check::names(&csr.names.dns, &csr.names.ips, &csr.common_name, public).err()?;
         Some(Holdup::Failed(Unmet::by_a_person("InvalidOrder", wrong.to_string())))
     }
@@ -152,6 +152,11 @@ impl<'a> Case<'a> {
         if let Some(attempt) = self.resting(order) {
             let next = attempt.not_before.map(rfc3339).unwrap_or_default();
             message += &format!("; {}, tried again at {next}", attempt.detail);
+        } else if order.facts.waits_for_budget() && !order.facts.reason.is_empty() {
+            message += &format!("; {}", order.facts.reason);
+            if let Some(next) = order.facts.rest.as_ref().and_then(|note| note.not_before) {
+                message += &format!(", not before {}", rfc3339(next));
+            }
         }
         Some(message)
     }
@@ -167,8 +172,12 @@ impl<'a> Case<'a> {
     /// The same for the Certificate, where it could ask another issuer.
     pub(super) fn rest_of_order(&self) -> Option<FailureNote> {
         let order = self.order().filter(|_| self.acme().is_some() && self.request.has_fallback)?;
-        let attempt = self.resting(order)?;
-        Some(FailureNote { class: attempt.class, not_before: attempt.not_before })
+        let rests = |attempt: &Attempt| FailureNote {
+            class: attempt.class,
+            not_before: attempt.not_before,
+        };
+        let keeps_a_limit = || order.facts.rest.clone().filter(|_| order.facts.waits_for_budget());
+        self.resting(order).map(rests).or_else(keeps_a_limit)
     }
 
     /// Whether the Order holds a certificate that can be taken over.
