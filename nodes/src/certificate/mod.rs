@@ -416,11 +416,14 @@ impl plan::Facts for Case<'_> {
             return false;
         }
         match self.next_request() {
-            Some(request) => self.is_of_this_spec(&request),
-            None => {
-                let told = self.issuing().and_then(|issuing| issuing.generation);
-                told.is_none_or(|generation| generation == self.cert.generation)
-            }
+            // Another than the one that failed was made for a spec that was edited meanwhile.
+            Some(request) => self.is_of_this_spec(&request) && self.is_recorded(&request),
+            // Once the status says that another attempt is under way, its request may be gone because
+            // the spec changed; the failure was of the one before.
+            None => self.issuing().is_none_or(|issuing| {
+                let told = issuing.generation;
+                !issuing.is_true() && told.is_none_or(|told| told == self.cert.generation)
+            }),
         }
     }
 
