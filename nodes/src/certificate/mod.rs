@@ -243,9 +243,10 @@ impl<'a> Case<'a> {
     }
 
     /// Whether a key is that of a revision that was stored: a port that lost the answer to its
-    /// store still holds it.
+    /// store still holds it. A temporary certificate has the key of the one to come.
     fn is_used(&self, key: &KeyFacts) -> bool {
-        let stored = self.material().and_then(|material| material.key.good());
+        let stored = self.material().filter(|_| !self.is_temporary());
+        let stored = stored.and_then(|material| material.key.good());
         let current = self.revision();
         let past = self
             .requests
@@ -442,6 +443,13 @@ impl plan::Facts for Case<'_> {
     fn issued(&self) -> bool {
         let Some(request) = self.next_request().filter(Request::is_issued) else { return false };
         status::failure_of(self, &request).is_none() && request.leaf().is_some()
+    }
+
+    fn covered(&self) -> bool {
+        let unanswered = || self.next_request().is_some_and(|request| request.ready().is_none());
+        !self.cert.temporary
+            || self.stored_key().is_some()
+            || (self.keeps_key_in_memory() && unanswered())
     }
 
     fn renew_at(&self) -> Option<Timestamp> {
