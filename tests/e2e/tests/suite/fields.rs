@@ -246,7 +246,7 @@ fn a_self_signed_certificate_without_a_subject_is_issued_and_warned_about() {
         let warned = eventually("an Event says so", 30, async || {
             let mut all = world.list("Event").await;
             all.retain(|event| event["reason"] == "BadConfig");
-            if all.is_empty() { Err("there is none") } else { Ok(all) }
+            if all.is_empty() { Err("there is none".to_owned()) } else { Ok(all) }
         })
         .await;
         let on = |event: &Value| text(event, "/involvedObject/name").to_owned();
