@@ -125,6 +125,19 @@ pub struct Beside {
     pub passwords: Vec<PasswordSecret>,
 }
 
+/// A certificate that nobody vouches for, made of a request while its issuer does not answer: signed
+/// by a CA that is thrown away.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Temporary {
+    /// The lifetime, in milliseconds.
+    pub duration_ms: i64,
+    /// Whether a CA's certificate is asked for.
+    pub is_ca: bool,
+    /// Usages; empty for the default.
+    pub usages: Vec<Arc<str>>,
+}
+
 /// Material to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,10 +146,13 @@ pub struct Store {
     pub secret: Arc<str>,
     /// The Secret as it was decided on; `None` if there was none.
     pub secret_base: Option<Base>,
-    /// The request that holds the certificate.
+    /// The request that holds the certificate, or of which a temporary one is made.
     pub request: Arc<str>,
     /// The request as it was decided on.
     pub request_base: Base,
+    /// What is stored in place of the request's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary: Option<Temporary>,
     /// Where the private key is.
     pub key: KeyPlace,
     /// The key's fingerprint.

@@ -436,9 +436,7 @@ pub struct CertificateFacts {
     pub spec: Digest,
     /// What breaks the API's rules, or cannot be honoured by this build.
     pub problems: Vec<Problem>,
-    /// Whether a temporary certificate is asked for until the first is issued, which this build
-    /// does not make.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Whether a temporary certificate is asked for until the first is issued.
     pub temporary: bool,
     /// The class of the last failure, where our annotation tells it: it outlives the request.
     #[serde(default)]

@@ -13,7 +13,7 @@ use crate::plan::request as plan;
 use crate::program::{Everleaf, Sight, issuer_key, start};
 use crate::status::{Patch, Wanted, remove, set, to_json};
 use everleaf_engine::world::Object;
-use everleaf_engine::{FailureClass, Look, ObjectKey, Start, Timestamp};
+use everleaf_engine::{FailureClass, Look, ObjectKey, Start, Timestamp, digest_of};
 use ordering::{OrderSight, orders_of};
 use plan::{State, Step};
 use serde_json::{Value, json};
@@ -237,6 +237,17 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// A certificate without a subject that signs itself has no issuer's name either.
+    fn nameless(&self, with: &SignWith) -> Option<Event> {
+        let csr = self.request.csr.good()?;
+        let nameless = csr.subject_der == digest_of(&EMPTY_NAME[..]);
+        let message = "The certificate is signed with its own key and has no subject, so that its \
+                       issuer has no name: RFC 5280 (4.1.2.4) forbids that, and strict clients \
+                       refuse it; set commonName or subject";
+        let own = matches!(with, SignWith::Own { .. });
+        (own && nameless).then(|| Event::warning("BadConfig", message))
+    }
+
     /// A signature that failed, as far as the status has to tell of it.
     fn sign_failure(&self) -> Option<Holdup> {
         let failure = self.view.failure(Step::Sign as usize)?;
@@ -411,8 +422,9 @@ impl<'a> Case<'a> {
             State::Signing => match self.sign() {
                 Some(sign) => {
                     let message = "Certificate fetched from issuer successfully";
-                    let event = Event::normal("CertificateIssued", message);
-                    one(Step::Sign, (Do::Sign(Box::new(sign)), vec![event]))
+                    let issued = Event::normal("CertificateIssued", message);
+                    let events = self.nameless(&sign.with).into_iter().chain([issued]).collect();
+                    one(Step::Sign, (Do::Sign(Box::new(sign)), events))
                 }
                 None => Vec::new(),
             },
@@ -477,6 +489,8 @@ impl<'a> Case<'a> {
     }
 }
 
+/// A name without attributes, in DER.
+const EMPTY_NAME: [u8; 2] = [0x30, 0x00];
 const APPROVED: &str = "Certificate request has been approved by cert-manager.io";
 
 fn is_ready(issuer: &IssuerFacts) -> bool {

@@ -24,6 +24,8 @@ enum Command {
     Replay(commands::replay::ReplayArgs),
     /// Say where an object is, what it waits for, and what would change it.
     Why(commands::why::WhyArgs),
+    /// Say what is wrong or unwise in manifests.
+    Lint(commands::lint::LintArgs),
     /// Draw the plan.
     Graph(commands::graph::GraphArgs),
     /// Print the CustomResourceDefinitions.
@@ -49,6 +51,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Dev(args) => block_on(commands::dev::run(&args)),
         Command::Replay(args) => commands::replay::run(&args),
         Command::Why(args) => block_on(commands::why::run(&args)),
+        Command::Lint(args) => commands::lint::run(&args),
         Command::Graph(args) => commands::graph::run(&args),
         Command::Acmesolver(args) => block_on(commands::acmesolver::run(&args)),
         Command::Crds => {

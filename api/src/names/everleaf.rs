@@ -40,3 +40,22 @@ pub const RENEWS: &str = "everleaf.dev/renews";
 pub const ISSUER_FALLBACKS: &str = "everleaf.dev/issuer-fallbacks";
 /// Annotation of a Certificate with several issuers: what failed at each of them last; JSON.
 pub const ISSUER_FAILURES: &str = "everleaf.dev/issuer-failures";
+
+/// Every key of ours.
+pub const ALL: [&str; 15] = [
+    ATTEMPT,
+    INPUT_DIGEST,
+    OWNER_UID,
+    ACME_ATTEMPT,
+    ACME_CLAIM,
+    ACME_ACCOUNT,
+    ACME_SEEN,
+    ACME_LIMITS,
+    CAA_IDENTITIES,
+    FAILURE,
+    ACME_ACCOUNT_URL,
+    RENEWAL,
+    RENEWS,
+    ISSUER_FALLBACKS,
+    ISSUER_FAILURES,
+];

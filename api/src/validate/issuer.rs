@@ -37,20 +37,6 @@ pub fn issuer(spec: &IssuerSpec) -> Vec<Violation> {
     found.0
 }
 
-/// What is not wrong with a spec, but will be.
-#[must_use]
-pub fn issuer_warnings(spec: &IssuerSpec) -> Vec<String> {
-    let binding = spec.acme.as_ref().and_then(|acme| acme.external_account_binding.as_ref());
-    match binding.and_then(|binding| binding.key_algorithm) {
-        Some(_) => vec![
-            "spec.acme.externalAccountBinding.keyAlgorithm is deprecated and without effect: HS256 \
-                is always used; remove it"
-                .into(),
-        ],
-        None => vec![],
-    }
-}
-
 /// Exactly one of several must be set; each one after the first is named.
 pub(super) fn one_of(found: &mut Found, fields: &[(&str, bool)], path: &Path, what: &str) {
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();

@@ -1,4 +1,5 @@
-//! The webhook's rules, as pure functions from specs to violations.
+//! The webhook's rules, as pure functions from specs to violations, and advice about what breaks
+//! none. Operator and `everleaf lint` judge by the same.
 //!
 //! Each returns every violation, not the first. What needs cryptography (the signature of a signing
 //! request) or the API server (who may approve) is not here. Deviations from cert-manager:
@@ -9,6 +10,7 @@
 use std::fmt;
 
 mod acme;
+mod advice;
 mod certificate;
 mod certificate_request;
 mod dns01;
@@ -16,11 +18,12 @@ mod format;
 mod issuer;
 
 pub use acme::{challenge_update, order_update};
+pub use advice::{Warning, certificate_warnings, issuer_warnings};
 pub use certificate::{certificate, certificate_gated};
 pub use certificate_request::{
     CsrFacts, certificate_request, certificate_request_csr, certificate_request_update, csr_excerpt,
 };
-pub use issuer::{issuer, issuer_warnings};
+pub use issuer::issuer;
 
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]

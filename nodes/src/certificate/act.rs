@@ -1,7 +1,10 @@
 //! The effects of the certificate machine's states.
 
+use super::Request;
 use super::{Case, NextKey};
-use crate::effect::{Base, Do, Effect, Event, KeyPlace, KeySource, NewRequest, Store, Strings};
+use crate::effect::{
+    Base, Do, Effect, Event, KeyPlace, KeySource, NewRequest, Store, Strings, Temporary,
+};
 use crate::facts::{Kind, Signer};
 use crate::plan::certificate::{State, Step};
 use crate::program::start;
@@ -26,6 +29,7 @@ pub(crate) fn act(case: &Case<'_>, state: State) -> Vec<Start<Effect>> {
         State::Keying => case.ensure_key().into_iter().collect(),
         State::Requesting => case.create_request().into_iter().collect(),
         State::Storing => case.store().into_iter().collect(),
+        State::Covering => case.cover().into_iter().collect(),
         State::Looking => case.look_at_window().into_iter().collect(),
         State::Retiring
         | State::Yielding
@@ -206,21 +210,42 @@ impl Case<'_> {
 
     fn store(&self) -> Option<Start<Effect>> {
         let (request, key) = (self.next_request()?, self.next_key()?);
-        let leaf = request.leaf()?;
+        let annotations = self.secret_annotations(request.leaf()?, &request.facts.issuer);
+        let store = self.pair(&request, &key, annotations);
+        Some(self.start(Step::Store, "", (Do::Store(Box::new(store)), Vec::new())))
+    }
+
+    /// A pair to be served until the issuer answers. Its Secret names no issuer, which tells it from
+    /// one that was issued.
+    fn cover(&self) -> Option<Start<Effect>> {
+        let (request, key) = (self.next_request()?, self.next_key()?);
+        let annotations = self.temporary_annotations(request.facts.csr.good()?);
+        let asked = request.facts.duration_ms.filter(|asked| *asked > 0);
+        let temporary = Temporary {
+            duration_ms: asked.unwrap_or(self.program.settings.certificate.default_duration),
+            is_ca: request.facts.is_ca,
+            usages: request.facts.usages.clone(),
+        };
+        let store = Store { temporary: Some(temporary), ..self.pair(&request, &key, annotations) };
+        let event = Event::normal("Issuing", "Issued temporary certificate");
+        Some(self.start(Step::Cover, "", (Do::Store(Box::new(store)), vec![event])))
+    }
+
+    fn pair(&self, request: &Request<'_>, key: &NextKey<'_>, annotations: Strings) -> Store {
         let base = |uid: &Arc<str>, rv| Base { uid: uid.clone(), rv };
-        let store = Store {
+        Store {
             secret: self.cert.secret_name.clone(),
             secret_base: self.secret.map(|secret| base(secret.uid, secret.rv)),
             request: request.key.name.clone(),
             request_base: base(request.uid, request.rv),
-            key: self.place(&key),
+            temporary: None,
+            key: self.place(key),
             fingerprint: key.fingerprint.clone(),
             wish: self.cert.key,
-            annotations: self.with_template(self.secret_annotations(leaf, &request.facts.issuer)),
+            annotations: self.with_template(annotations),
             labels: self.template_labels(),
             beside: self.beside(),
             owned: self.program.options.certificate_owner_ref,
-        };
-        Some(self.start(Step::Store, "", (Do::Store(Box::new(store)), Vec::new())))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Case;
 use crate::effect::Strings;
-use crate::facts::{IssuerRef, Leaf};
+use crate::facts::{Csr, IssuerRef, Leaf, Names, Subject};
 use std::sync::Arc;
 
 /// cert-manager's prefix.
@@ -23,14 +23,17 @@ fn csv(values: &[Arc<str>]) -> Arc<str> {
 
 /// What the leaf itself says: names always, even if empty; subject fields where there are any.
 pub(super) fn details(leaf: &Leaf) -> Strings {
+    describe(&leaf.common_name, &leaf.names, &leaf.subject)
+}
+
+fn describe(common_name: &Arc<str>, names: &Names, subject: &Subject) -> Strings {
     let mut out = Strings::new();
-    out.insert(key("common-name"), leaf.common_name.clone());
-    out.insert(key("alt-names"), comma_list(&leaf.names.dns));
-    out.insert(key("ip-sans"), comma_list(&leaf.names.ips));
-    out.insert(key("uri-sans"), comma_list(&leaf.names.uris));
-    let subject = &leaf.subject;
+    out.insert(key("common-name"), common_name.clone());
+    out.insert(key("alt-names"), comma_list(&names.dns));
+    out.insert(key("ip-sans"), comma_list(&names.ips));
+    out.insert(key("uri-sans"), comma_list(&names.uris));
     let optional = [
-        ("email-sans", comma_list(&leaf.names.emails)),
+        ("email-sans", comma_list(&names.emails)),
         ("subject-organizations", csv(&subject.organizations)),
         ("subject-organizationalunits", csv(&subject.organizational_units)),
         ("subject-countries", csv(&subject.countries)),
@@ -61,6 +64,21 @@ impl Case<'_> {
         let mut all = origin(&self.view.key.name, issuer);
         all.extend(details(leaf));
         all
+    }
+
+    /// All annotations of ours for a certificate that no issuer vouches for.
+    pub(super) fn temporary_annotations(&self, csr: &Csr) -> Strings {
+        let mut all = describe(&csr.common_name, &csr.names, &csr.subject);
+        all.insert(key("certificate-name"), self.view.key.name.clone());
+        all
+    }
+
+    /// Whether the Secret holds such a one, ours or cert-manager's: it names its Certificate, and no
+    /// issuer.
+    pub(super) fn is_temporary(&self) -> bool {
+        let Some(secret) = self.secret else { return false };
+        let said = |name: &str| secret.facts.annotation(name).is_some();
+        said("certificate-name") && !said("issuer-name")
     }
 
     /// The annotations that the Secret should carry as it is: its origin is left as it is said.

@@ -243,9 +243,10 @@ impl<'a> Case<'a> {
     }
 
     /// Whether a key is that of a revision that was stored: a port that lost the answer to its
-    /// store still holds it.
+    /// store still holds it. A temporary certificate has the key of the one to come.
     fn is_used(&self, key: &KeyFacts) -> bool {
-        let stored = self.material().and_then(|material| material.key.good());
+        let stored = self.material().filter(|_| !self.is_temporary());
+        let stored = stored.and_then(|material| material.key.good());
         let current = self.revision();
         let past = self
             .requests
@@ -416,11 +417,14 @@ impl plan::Facts for Case<'_> {
             return false;
         }
         match self.next_request() {
-            Some(request) => self.is_of_this_spec(&request),
-            None => {
-                let told = self.issuing().and_then(|issuing| issuing.generation);
-                told.is_none_or(|generation| generation == self.cert.generation)
-            }
+            // Another than the one that failed was made for a spec that was edited meanwhile.
+            Some(request) => self.is_of_this_spec(&request) && self.is_recorded(&request),
+            // Once the status says that another attempt is under way, its request may be gone because
+            // the spec changed; the failure was of the one before.
+            None => self.issuing().is_none_or(|issuing| {
+                let told = issuing.generation;
+                !issuing.is_true() && told.is_none_or(|told| told == self.cert.generation)
+            }),
         }
     }
 
@@ -439,6 +443,13 @@ impl plan::Facts for Case<'_> {
     fn issued(&self) -> bool {
         let Some(request) = self.next_request().filter(Request::is_issued) else { return false };
         status::failure_of(self, &request).is_none() && request.leaf().is_some()
+    }
+
+    fn covered(&self) -> bool {
+        let unanswered = || self.next_request().is_some_and(|request| request.ready().is_none());
+        !self.cert.temporary
+            || self.stored_key().is_some()
+            || (self.keeps_key_in_memory() && unanswered())
     }
 
     fn renew_at(&self) -> Option<Timestamp> {

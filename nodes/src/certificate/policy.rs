@@ -47,6 +47,7 @@ impl Case<'_> {
         let material = secret.facts.material()?;
         self.missing_data(&material.key, &material.leaf)
             .or_else(|| self.broken_pair(&material.key, &material.leaf))
+            .or_else(|| self.no_issuer())
             .or_else(|| self.other_issuer(secret.facts))
             .or_else(|| self.other_certificate(secret.facts))
             .or_else(|| self.other_key())
@@ -85,6 +86,12 @@ impl Case<'_> {
             return violation("InvalidKeyPair", message);
         }
         None
+    }
+
+    /// What was stored to be served in the meantime satisfies nothing.
+    fn no_issuer(&self) -> Option<Violation> {
+        let message = "Issuing certificate as Secret holds a temporary certificate";
+        self.is_temporary().then(|| violation("IncorrectIssuer", message))?
     }
 
     /// The name is compared only if the Secret says anything of its issuer; kind and group are

@@ -330,16 +330,9 @@ impl Case<'_> {
             self.next_key().and_then(|key| key.secret).map(|secret| secret.name.clone());
         let told = self.issuing().filter(|issuing| issuing.is_true());
         let (reason, message) = match (&self.violation, told) {
-            (_, Some(told)) => {
-                let message = before_trouble(&told.message).trim_end_matches(NOT_TEMPORARY);
-                (told.reason.to_string(), message.to_owned())
-            }
+            (_, Some(told)) => (told.reason.to_string(), before_trouble(&told.message).to_owned()),
             (Some(violation), None) => (violation.reason.to_owned(), violation.message.clone()),
             (None, None) => self.renewing(),
-        };
-        let message = match self.cert.temporary && self.leaf().is_none() {
-            true => format!("{message}{NOT_TEMPORARY}"),
-            false => message,
         };
         let message = match self.what_holds_up() {
             Some(trouble) => format!("{message}{TROUBLE}{trouble}]"),
@@ -392,6 +385,7 @@ impl Case<'_> {
             Step::EnsureKey,
             Step::CreateRequest,
             Step::Store,
+            Step::Cover,
             Step::DeleteRequest,
             Step::DeleteKey,
         ];
@@ -470,9 +464,6 @@ fn is_lasting(failure: &&Failure) -> bool {
 
 /// Stands between what is being done and what holds it up.
 const TROUBLE: &str = " [held up: ";
-
-/// cert-manager would serve a certificate of its own meanwhile.
-const NOT_TEMPORARY: &str = "; no temporary certificate is made meanwhile, as this build cannot";
 
 fn before_trouble(message: &str) -> &str {
     message.split(TROUBLE).next().unwrap_or(message)

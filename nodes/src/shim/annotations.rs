@@ -112,8 +112,9 @@ fn check_whole(reading: &mut Reading<'_>, spec: &CertificateSpec) {
     }
 }
 
-/// The annotation that sets a field.
-fn annotation_of(path: &str) -> &'static str {
+/// The annotation of an Ingress that sets a field of its Certificates; only their prefix where none
+/// does.
+pub fn annotation_of(path: &str) -> &'static str {
     let field = path.strip_prefix("spec.").unwrap_or(path);
     match field.split(['.', '[']).next().unwrap_or(field) {
         "commonName" => names::COMMON_NAME,

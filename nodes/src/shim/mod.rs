@@ -3,6 +3,9 @@
 mod annotations;
 mod desired;
 
+pub use annotations::annotation_of;
+
+use crate::Options;
 use crate::effect::{Base, Do, Effect, Event};
 use crate::facts::{CertificateFacts, IngressFacts, Kind, Problem};
 use crate::plan::shim as plan;
@@ -12,6 +15,28 @@ use everleaf_engine::{Digest, Look, ObjectKey, Start, Uid, digest_of};
 use plan::{State, Step};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// What an Ingress asks for, without a cluster around it.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Whether it asks at all.
+    pub annotated: bool,
+    /// What of it cannot be read.
+    pub problems: Vec<Problem>,
+    /// The Certificates, as JSON.
+    pub certificates: Vec<Arc<str>>,
+}
+
+/// What an Ingress of this name asks for.
+pub fn asked(options: &Options, name: &str, ingress: &IngressFacts) -> Asked {
+    let desired = desired::of(options, &name.into(), ingress);
+    let objects = desired.certificates.into_iter().map(|wanted| wanted.object);
+    Asked {
+        annotated: desired.annotated,
+        problems: desired.problems,
+        certificates: objects.collect(),
+    }
+}
 
 /// A Certificate near the Ingress.
 struct Near<'a> {

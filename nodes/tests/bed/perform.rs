@@ -2,13 +2,13 @@
 
 use super::{Bed, Key, Reply, Thing, csr, key, merge, name_of, time, unread};
 use everleaf_api::names::everleaf as ours;
-use everleaf_engine::{FailureClass, Outcome, Timestamp};
+use everleaf_engine::{FailureClass, Outcome, Timestamp, digest_of};
 use everleaf_nodes::acme::ari::{self, Answer, Said};
 use everleaf_nodes::acme::notes;
 use everleaf_nodes::acme::turns::{Claimant, End, is_under_way};
 use everleaf_nodes::budget::Ledger;
 use everleaf_nodes::effect::{Acme, KeyPlace, KeySource, Trial};
-use everleaf_nodes::facts::{Attempt, BudgetFacts, Content, Facts, Material, Parsed};
+use everleaf_nodes::facts::{Attempt, BudgetFacts, Content, Facts, Leaf, Material, Parsed};
 use everleaf_nodes::{Do, Effect, Kind};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -79,7 +79,11 @@ impl Bed {
             }
             Do::Store(store) => {
                 let request = self.json(&key(Kind::CertificateRequest, &store.request)).clone();
-                let Parsed::Good(leaf) = self.leaf(&request) else { panic!("nothing to store") };
+                let leaf = match &store.temporary {
+                    Some(temporary) => self.temporary(&store.request, temporary.duration_ms),
+                    None => self.leaf(&request),
+                };
+                let Parsed::Good(leaf) = leaf else { panic!("nothing to store") };
                 let kind = everleaf_nodes::facts::KeyKind::Rsa(2048);
                 let fingerprint = store.fingerprint.clone();
                 let mut secret = unread();
@@ -100,6 +104,23 @@ impl Bed {
             other => panic!("nobody performs {other:?} here"),
         }
         Ok(())
+    }
+
+    /// What a request asks for, signed by nobody.
+    fn temporary(&self, request: &str, duration_ms: i64) -> Parsed<Leaf> {
+        let csr = &self.csrs[request];
+        Parsed::Good(Leaf {
+            digest: digest_of(&("temporary", &csr.fingerprint)),
+            fingerprint: csr.fingerprint.clone(),
+            not_before: self.timestamp(),
+            not_after: self.timestamp().plus_millis(duration_ms),
+            common_name: csr.common_name.clone(),
+            subject: csr.subject.clone(),
+            names: csr.names.clone(),
+            can_sign: false,
+            chain: 1,
+            ari_id: None,
+        })
     }
 
     fn own(&self, object: &mut Value, owner: &Key, kind: &str) {

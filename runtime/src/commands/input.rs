@@ -2,8 +2,10 @@
 //! after the other, and YAML manifests. Bounded; an error names file, line and remedy.
 
 mod manifest;
+mod place;
 
-pub use manifest::{Manifest, manifest};
+pub use manifest::{Manifest, manifest, placed};
+pub use place::Place;
 
 use serde_json::{Value, json};
 use std::fs;

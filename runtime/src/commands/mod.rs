@@ -6,6 +6,7 @@ pub mod dev;
 pub mod graph;
 mod input;
 mod kubeconfig;
+pub mod lint;
 mod observe;
 pub mod operator;
 pub mod replay;

@@ -11,6 +11,7 @@ mod requests;
 mod secrets;
 mod sign;
 mod stores;
+mod temporary;
 
 use crate::edge::{Projector, feed_of, meta_of, version};
 use crate::kube_api::{ApiError, Kube};

@@ -19,8 +19,10 @@ impl Ports {
         let namespace = &effect.subject.namespace;
         let request = self.request(namespace, store).await?;
         let decode = |text: &Option<Box<str>>| STANDARD.decode(text.as_deref()?).ok();
-        let Some(chain) = decode(&request.certificate) else {
-            return Err(Report::stale(vec![request_key(namespace, store)]));
+        let chain = match &store.temporary {
+            Some(temporary) => self.temporary_chain(&request, temporary).await?,
+            None => decode(&request.certificate)
+                .ok_or_else(|| Report::stale(vec![request_key(namespace, store)]))?,
         };
         let key = self.key_like(effect, &store.key, &store.fingerprint).await?;
         self.check_pair(namespace, store, &chain, &key)?;
@@ -28,7 +30,8 @@ impl Ports {
         let mut data = Map::new();
         data.insert("tls.crt".into(), json!(STANDARD.encode(&chain)));
         data.insert("tls.key".into(), json!(STANDARD.encode(pem.as_bytes())));
-        if let Some(ca) = decode(&request.ca).filter(|ca| !ca.is_empty()) {
+        let ca = decode(&request.ca).filter(|_| store.temporary.is_none());
+        if let Some(ca) = ca.filter(|ca| !ca.is_empty()) {
             data.insert("ca.crt".into(), json!(STANDARD.encode(ca)));
         }
         self.add_beside(effect, store.beside.as_deref(), &mut data).await?;
@@ -40,6 +43,9 @@ impl Ports {
         let texts = (&store.labels, &store.annotations);
         let object = object(effect, (secret, &kind), base, texts, store.owned, data);
         let mut report = self.apply_secret(namespace, secret, &object).await?;
+        if store.temporary.is_some() {
+            return Ok(report);
+        }
         // The key is where it belongs now.
         report.seen.extend(self.keys.forget(&effect.base.uid));
         self.cache.forget(&store.request_base.uid);

@@ -118,7 +118,7 @@ fn issue(sign: &Sign) -> Result<Issue, Undone> {
 }
 
 /// Signs on the blocking pool: an RSA signature takes milliseconds.
-async fn blocking(
+pub(super) async fn blocking(
     sign: impl FnOnce() -> Result<Issued, SignError> + Send + 'static,
 ) -> Result<Issued, Undone> {
     let signed = tokio::task::spawn_blocking(sign).await;

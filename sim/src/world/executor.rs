@@ -189,6 +189,7 @@ impl World {
         // A key that was stored is forgotten, but not before the engine knows of the write.
         if let Do::Store(store) = &order.effect.action
             && stored
+            && store.temporary.is_none()
             && store.key == KeyPlace::Memory
         {
             let effect = &order.effect;

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::paths;
 use crate::types::issuer::IssuerSpec;
-use crate::validate::{issuer, issuer_warnings, message};
+use crate::validate::{issuer, message};
 
 #[track_caller]
 fn issuer_faults(json: Value, want: &[&str]) {
@@ -45,10 +45,7 @@ fn acme_issuers() {
     let at = "spec.acme.externalAccountBinding.";
     let binding = json!({"externalAccountBinding": {"keyAlgorithm": "HS256"}});
     let want = ["keyID", "keySecretRef.name", "keySecretRef.key"].map(|f| format!("{at}{f}"));
-    issuer_faults(acme(binding.clone()), &want.each_ref().map(String::as_str));
-    let spec: IssuerSpec = serde_json::from_value(acme(binding)).unwrap();
-    assert!(issuer_warnings(&spec)[0].contains("keyAlgorithm"));
-    assert!(issuer_warnings(&IssuerSpec::default()).is_empty());
+    issuer_faults(acme(binding), &want.each_ref().map(String::as_str));
 }
 
 #[track_caller]

@@ -1,6 +1,7 @@
 //! Manifests: YAML documents, each with the place where it was written.
 
 use super::InputError;
+use super::place::{Place, places};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::path::Path;
@@ -21,23 +22,44 @@ pub struct Manifest {
 /// # Errors
 /// If a document is malformed, is no mapping, or is a list of something else than mappings.
 pub fn manifest(path: &Path, text: &str) -> Result<Vec<Manifest>, InputError> {
+    Ok(read(path, text, |_, _| Vec::new())?.into_iter().map(|(manifest, _)| manifest).collect())
+}
+
+/// The same, each with the places of its fields.
+///
+/// # Errors
+/// As [`manifest`].
+pub fn placed(path: &Path, text: &str) -> Result<Vec<(Manifest, Place)>, InputError> {
+    read(path, text, places)
+}
+
+fn read(
+    path: &Path,
+    text: &str,
+    places: impl Fn(&str, u64) -> Vec<Place>,
+) -> Result<Vec<(Manifest, Place)>, InputError> {
     let path = path.display().to_string();
     let mut all = Vec::new();
     for (before, text) in documents(text) {
         let first = before + 1 + blank_lines(text);
         let fault = |line, message| InputError::Line { path: path.clone(), line, message };
+        let mut places = places(text, before).into_iter();
         for document in serde_yaml::Deserializer::from_str(text) {
+            let place = places.next().unwrap_or_else(|| Place::at(first));
             let document = Value::deserialize(document).map_err(|error| {
                 let line = error.location().map_or(first, |at| before + at.line() as u64);
                 fault(line, format!("{error}; mend the YAML"))
             })?;
             let objects = objects(document).map_err(|message| fault(first, message))?;
-            let placed = objects.into_iter().map(|object| Manifest {
-                path: path.clone(),
-                line: first,
-                object,
+            let manifest = |object| Manifest { path: path.clone(), line: first, object };
+            all.extend(match objects {
+                Objects::One(object) => vec![(manifest(object), place)],
+                Objects::Listed(items) => {
+                    let place = |i| place.find(&format!("items[{i}]")).clone();
+                    let items = items.into_iter().enumerate();
+                    items.map(|(i, object)| (manifest(object), place(i))).collect()
+                }
             });
-            all.extend(placed);
         }
     }
     Ok(all)
@@ -76,10 +98,16 @@ fn blank_lines(text: &str) -> u64 {
     text.lines().take_while(|line| !is_content(line)).count() as u64
 }
 
+/// What a document holds.
+enum Objects {
+    One(Value),
+    Listed(Vec<Value>),
+}
+
 /// The objects of a document: itself, or those of a list.
-fn objects(mut document: Value) -> Result<Vec<Value>, String> {
+fn objects(mut document: Value) -> Result<Objects, String> {
     if document.is_null() {
-        return Ok(Vec::new());
+        return Ok(Objects::Listed(Vec::new()));
     }
     let Some(mapping) = document.as_object_mut() else {
         return Err("this document is no mapping; write an object with apiVersion, kind, \
@@ -93,12 +121,12 @@ fn objects(mut document: Value) -> Result<Vec<Value>, String> {
         // An object of another kind may have such a field; it was only looked at.
         Some(other) => {
             mapping.insert("items".to_owned(), other);
-            return Ok(vec![document]);
+            return Ok(Objects::One(document));
         }
-        None => return Ok(vec![document]),
+        None => return Ok(Objects::One(document)),
     };
     match items.iter().position(|item| !item.is_object()) {
         Some(index) => Err(format!("items[{index}] is no mapping; write an object there")),
-        None => Ok(items),
+        None => Ok(Objects::Listed(items)),
     }
 }

@@ -3,13 +3,13 @@
 use super::super::World;
 use super::super::config::Mutant;
 use super::super::event::Actor;
-use super::super::material::{self, SymCert, SymKey};
+use super::super::material::{self, SymCert, SymCsr, SymKey};
 use super::super::project;
 use super::{Done, Job, failed, stale, written};
 use crate::apiserver::Request;
 use everleaf_engine::{Delta, FailureClass, ObjectKey, Outcome, Written};
 use everleaf_nodes::Base;
-use everleaf_nodes::effect::{Beside, KeyPlace, KeySource, Store, Strings};
+use everleaf_nodes::effect::{Beside, KeyPlace, KeySource, Store, Strings, Temporary};
 use everleaf_nodes::facts::Kind;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -137,8 +137,13 @@ impl World {
         let target = self.secret_key(job, &store.secret);
         let existing = self.fetch(job, &target)?;
         self.check_target(&target, store.secret_base.as_ref(), existing.as_deref())?;
-        let chain = material::decode::<Vec<SymCert>>(&request["status"]["certificate"]);
-        let chain = chain.good().cloned().unwrap_or_default();
+        let chain = match &store.temporary {
+            Some(temporary) => vec![self.temporary_certificate(&request, temporary)?],
+            None => {
+                let chain = material::decode::<Vec<SymCert>>(&request["status"]["certificate"]);
+                chain.good().cloned().unwrap_or_default()
+            }
+        };
         let trusting = self.config.mutant == Mutant::TrustsAnyKey;
         let fits = chain.first().is_some_and(|leaf| leaf.fp == key.fp);
         if !fits && !trusting {
@@ -153,12 +158,38 @@ impl World {
         };
         let mut data = json!({
             "tls.crt": material::encode(&chain), "tls.key": material::encode(&stored) });
-        if request["status"]["ca"].is_string() {
+        if store.temporary.is_none() && request["status"]["ca"].is_string() {
             data["ca.crt"] = request["status"]["ca"].clone();
         }
         add_beside(store.beside.as_deref(), &mut data);
         let texts = (&store.labels, &store.annotations);
         self.apply(job, &target, existing.as_deref(), data, texts)
+    }
+
+    /// What a request asks for, by a signer that nobody else has.
+    fn temporary_certificate(
+        &mut self,
+        request: &Value,
+        temporary: &Temporary,
+    ) -> Result<SymCert, Outcome<Kind>> {
+        let csr = material::decode::<SymCsr>(&request["spec"]["request"]);
+        let Some(csr) = csr.good().cloned() else {
+            return Err(failed(FailureClass::Rejected, "RequestFailed", "it cannot be read"));
+        };
+        self.counts.serials += 1;
+        let now = self.now.div_euclid(1000);
+        Ok(SymCert {
+            serial: self.counts.serials,
+            fp: csr.fp.clone(),
+            kind: csr.kind,
+            signer: format!("passing-{}", self.counts.serials).into(),
+            common_name: csr.common_name.clone(),
+            names: csr.names.clone(),
+            not_before: now,
+            not_after: now + temporary.duration_ms / 1000,
+            is_ca: temporary.is_ca,
+            usages: temporary.usages.clone(),
+        })
     }
 
     fn check_target(

@@ -21,6 +21,8 @@ mod approval;
 mod bad_input;
 mod crash;
 mod election;
+mod fields;
+mod foreign_issuer;
 mod keys_and_names;
 mod limits;
 mod one_namespace;
