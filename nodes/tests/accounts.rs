@@ -178,3 +178,28 @@ fn a_registration_that_nobody_answers_is_tried_again() {
     bed.run(3600);
     assert_eq!((bed.asked.len(), ready(&bed).0), (5, "True"));
 }
+
+#[test]
+fn a_rest_that_a_clock_days_ahead_wrote_is_not_sat_out_for_days() {
+    let mut bed = Bed::new();
+    bed.tell("register", Reply::Ill(Class::Transient, "connection reset by peer", None));
+    bed.issuer("acme", CA, json!({}));
+    bed.run(1);
+    assert_eq!(bed.asked.len(), 1);
+    let uid = bed.objects[&issuer()].uid.clone();
+    let days = 5 * 24 * 3600;
+    let note = |value: &Value| {
+        let text = value["metadata"]["annotations"]["everleaf.dev/acme-attempt"].as_str();
+        serde_json::from_str::<Value>(text.unwrap()).unwrap()
+    };
+    let mut ahead = note(bed.json(&issuer()));
+    ahead["at"] = json!(bed::time(bed.seconds() + days));
+    ahead["notBefore"] = json!(bed::time(bed.seconds() + days + 1800));
+    bed.change(&issuer(), |issuer| {
+        issuer["metadata"]["annotations"]["everleaf.dev/acme-attempt"] = json!(ahead.to_string());
+    });
+    assert_eq!(bed.objects[&issuer()].uid, uid);
+    let mut bed = bed.restarted();
+    bed.run(60);
+    assert_eq!(ready(&bed).0, "True", "{}", bed.status(&issuer()));
+}

@@ -4,10 +4,11 @@
 mod bed;
 
 use bed::{BEGIN, Bed, Reply, Thing, key, time};
-use everleaf_engine::Timestamp;
+use everleaf_engine::{FailureClass, Outcome, Timestamp};
+use everleaf_nodes::acme::notes;
 use everleaf_nodes::budget::{Ledger, Limit, Purpose, Spend, charges, published, shard};
 use everleaf_nodes::effect::{Acme, Solver};
-use everleaf_nodes::facts::Class;
+use everleaf_nodes::facts::{Attempt, Class};
 use everleaf_nodes::{Do, Kind};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -566,4 +567,43 @@ fn a_certificate_is_issued_stored_and_renewed_as_a_renewal() {
         bed.json(order)["metadata"]["annotations"]["everleaf.dev/renews"] == "true"
     };
     assert_eq!(orders.iter().filter(renews).count(), 1, "the second renews the first");
+}
+
+#[test]
+fn an_order_whose_authorizations_are_to_be_read_later_is_not_placed_again_before_that() {
+    let mut bed = ready(CA, json!({}));
+    let is_place = |action: &Do| matches!(action, Do::Acme(Acme::Place(_)));
+    bed.held = Some((is_place, Vec::new()));
+    bed.request("shop-1", "acme", &["a.shop.test"]);
+    bed.run(5);
+    let (_, held) = bed.held.take().unwrap();
+    let (id, effect) = &held[0];
+    // The CA asked for patience as they were read; that was written, and where the order is not.
+    let attempt = Attempt {
+        step: "fetch".into(),
+        number: 1,
+        class: Class::RateLimited,
+        reason: "".into(),
+        problem: "".into(),
+        detail: "slow down".into(),
+        at: bed.timestamp(),
+        not_before: Some(bed.timestamp().plus_millis(600_000)),
+        inputs: None,
+    };
+    let text = notes::attempt_text(&attempt, &bed.objects[&effect.subject].uid);
+    bed.change(&effect.subject, |order| {
+        order["metadata"]["annotations"]["everleaf.dev/acme-attempt"] = json!(text);
+    });
+    let lost = Outcome::Failed {
+        class: FailureClass::Unknown,
+        reason: "Timeout".to_owned(),
+        message: String::new(),
+        not_before: None,
+        reread: Vec::new(),
+    };
+    bed.answered(id, lost);
+    bed.run(590);
+    assert_eq!(bed.asked, [""; 0], "to place it reads its authorizations too");
+    bed.run(60);
+    assert_eq!(reason(&bed, "shop-1"), "Issued");
 }

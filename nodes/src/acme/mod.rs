@@ -6,6 +6,7 @@ pub mod ari;
 pub mod check;
 pub mod naming;
 pub mod notes;
+pub mod showing;
 pub mod solver;
 pub(crate) mod trial;
 pub mod turns;

@@ -30,14 +30,39 @@ impl Pace {
     }
 }
 
-/// The instant before which a step may not be tried again, for what was written of it.
-pub(crate) fn rests_until(attempt: Option<&Attempt>, step: &str) -> Option<Timestamp> {
-    attempt.filter(|attempt| &*attempt.step == step)?.not_before
+/// What was written of a step, unless its time lies further ahead than clocks may differ, in
+/// milliseconds: then a clock was wrong that is right now, or somebody else's, and nobody knows
+/// until when the step was to rest. To heed it could mean to rest for as long as that clock was
+/// ahead.
+pub(crate) fn heeded(attempt: Option<&Attempt>, now: Timestamp, skew: i64) -> Option<&Attempt> {
+    attempt.filter(|attempt| attempt.at <= now.plus_millis(skew))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rest_that_a_clock_ran_ahead_to_write_is_not_sat_out() {
+        let now = Timestamp::from_seconds(1_000_000);
+        let written = |ahead_ms: i64| Attempt {
+            step: "register".into(),
+            number: 13,
+            class: Class::Transient,
+            reason: "".into(),
+            problem: "".into(),
+            detail: "".into(),
+            at: now.plus_millis(ahead_ms),
+            not_before: Some(now.plus_millis(ahead_ms + 1_800_000)),
+            inputs: None,
+        };
+        let skew = 300_000;
+        let is_heeded = |ahead_ms| heeded(Some(&written(ahead_ms)), now, skew).is_some();
+        assert!(is_heeded(-3_600_000), "a rest of the past is judged by its end");
+        assert!(is_heeded(skew), "clocks differ by that much");
+        assert!(!is_heeded(5 * 86_400_000), "five days ahead");
+        assert!(heeded(None, now, skew).is_none());
+    }
 
     #[test]
     fn rests_grow_to_the_ceiling_and_never_overflow() {

@@ -11,6 +11,9 @@ use crate::plan::challenge::Step;
 use crate::program::{issuer_key, start};
 use everleaf_engine::Start;
 
+/// So often in a row a clean-up fails before it is given up, however long ago it began.
+const GIVES_UP_AFTER: u32 = 3;
+
 impl Case<'_> {
     pub(crate) fn act(&self, state: State) -> Vec<Start<Effect>> {
         let one = |step: Step, action: Option<Acme>, events: Vec<Event>| -> Vec<Start<Effect>> {
@@ -119,7 +122,10 @@ impl Case<'_> {
             || !challenge.state.is_final();
         let answer = (began && !self.is_shared()).then(|| self.answer());
         let limit = self.program.settings.challenge.clean_up_limit;
-        let give_up = challenge.deleted.is_some_and(|at| at.plus_millis(limit) <= self.view.now);
+        let due = challenge.deleted.is_some_and(|at| at.plus_millis(limit) <= self.view.now);
+        // By a clock that is ahead it is due at once: the first failures are never the last.
+        let failures = self.view.failure(Step::CleanUp as usize).map_or(0, |failure| failure.count);
+        let give_up = due && failures >= GIVES_UP_AFTER;
         Acme::CleanUp(Box::new(CleanUp { answer, give_up }))
     }
 

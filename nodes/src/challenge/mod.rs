@@ -4,7 +4,7 @@ mod act;
 pub(crate) mod turn;
 
 use crate::acme::account::Served;
-use crate::acme::trial::{Pace, rests_until};
+use crate::acme::trial::{Pace, heeded};
 use crate::facts::{AcmeState, Attempt, ChallengeFacts, Class};
 use crate::plan::challenge as plan;
 use crate::program::{Everleaf, Sight, of_answer, of_table};
@@ -106,13 +106,14 @@ impl<'a> Case<'a> {
     }
 
     fn attempt(&self) -> Option<&'a Attempt> {
-        let attempt = self.challenge.attempt.as_ref();
+        let skew = self.program.settings.certificate.skew;
+        let attempt = heeded(self.challenge.attempt.as_ref(), self.view.now, skew);
         attempt.filter(|attempt| *attempt.step == *self.step().name())
     }
 
     /// When the present step may be tried again.
     pub(crate) fn not_before(&self) -> Option<Timestamp> {
-        rests_until(self.attempt(), self.step().name())
+        self.attempt()?.not_before
     }
 
     fn pace(&self, step: Step) -> Pace {

@@ -2,7 +2,7 @@
 
 use super::{Case, Unsound, Verdict, resource_namespace};
 use crate::acme::account::{account, host, successor};
-use crate::acme::trial::Pace;
+use crate::acme::trial::{Pace, heeded};
 use crate::effect::{Base, Eab, Register, SecretKey, rfc3339};
 use crate::facts::{AcmeFacts, Attempt, Class, Kind, SecretEntry, Signer, Verified};
 use crate::plan::issuer::Step;
@@ -102,7 +102,8 @@ impl Case<'_> {
     /// The last registration, if it failed under what stands now.
     fn attempt(&self, acme: &AcmeFacts) -> Option<&Attempt> {
         let inputs = digest_of(&self.inputs(acme));
-        let attempt = self.issuer.account.attempt.as_ref();
+        let skew = self.program.settings.certificate.skew;
+        let attempt = heeded(self.issuer.account.attempt.as_ref(), self.view.now, skew);
         attempt.filter(|a| a.inputs == Some(inputs) && a.class != Class::Wait)
     }
 

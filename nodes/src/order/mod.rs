@@ -9,7 +9,7 @@ mod status;
 
 use crate::acme::account::Served;
 use crate::acme::solver;
-use crate::acme::trial::{Pace, rests_until};
+use crate::acme::trial::{Pace, heeded};
 use crate::acme::turns::is_under_way;
 use crate::budget::standing::{charges_of, known_of};
 use crate::budget::{self, Charge, Ledger};
@@ -170,14 +170,22 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The last request of the present step, if it failed or its CA asked for patience.
     fn attempt(&self) -> Option<&'a Attempt> {
-        let attempt = self.order.attempt.as_ref();
-        attempt.filter(|attempt| *attempt.step == *self.step().name())
+        let skew = self.program.settings.certificate.skew;
+        let attempt = heeded(self.order.attempt.as_ref(), self.view.now, skew);
+        let step = self.step();
+        attempt.filter(|attempt| {
+            // An order is placed and its authorizations are read in one go. If these were refused,
+            // and where the order is was not written then, to place it again would ask for them.
+            let comes_next = step == Step::NewOrder && *attempt.step == *Step::Fetch.name();
+            comes_next || *attempt.step == *step.name()
+        })
     }
 
     /// When the present step may be tried again.
     pub(crate) fn not_before(&self) -> Option<Timestamp> {
-        rests_until(self.attempt(), self.step().name())
+        self.attempt()?.not_before
     }
 
     fn pace(&self) -> Pace {

@@ -1,6 +1,7 @@
 //! Requests that an ACME issuer answers: by an Order, whose certificate is taken over.
 
 use super::{Case, Holdup, Unmet};
+use crate::acme::trial::heeded;
 use crate::acme::{check, naming};
 use crate::effect::{Acme, Base, NewOrder, rfc3339};
 use crate::facts::{
@@ -163,7 +164,8 @@ impl<'a> Case<'a> {
 
     /// What an Order rests for, if that is worth telling.
     fn resting(&self, order: OrderSight<'a>) -> Option<&'a Attempt> {
-        order.facts.attempt.as_ref().filter(|attempt| {
+        let skew = self.program.settings.certificate.skew;
+        heeded(order.facts.attempt.as_ref(), self.view.now, skew).filter(|attempt| {
             let trouble = attempt.class == Class::RateLimited || attempt.number > 2;
             trouble && attempt.class != Class::Wait && attempt.not_before > Some(self.view.now)
         })

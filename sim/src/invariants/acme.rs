@@ -7,9 +7,9 @@ use crate::dns::Data;
 use crate::world::World;
 use crate::world::acme::{STRANGER, base_of};
 use crate::world::config::{HOUR, MINUTE};
-use crate::world::event::{Actor, Asked, Event, Wrote};
+use crate::world::event::{Actor, Asked, Event, Order, Wrote};
 use crate::world::project::text;
-use everleaf_engine::{ObjectKey, Outcome, Uid};
+use everleaf_engine::{Epoch, ObjectKey, Outcome, Uid};
 use everleaf_nodes::Do;
 use everleaf_nodes::effect::Acme;
 use everleaf_nodes::facts::Kind;
@@ -288,10 +288,14 @@ struct Made {
 /// Whose orders, for which names.
 type Set = (Arc<str>, AccountId, crate::acme::Identifiers);
 
+/// Which replica wrote the claim of an Order, by its UID, and under which epoch.
+type Claims = BTreeMap<String, (usize, Option<Epoch>)>;
+
 /// I12: at most one order in flight for an account and names, but for those that were lost.
 #[derive(Default)]
 struct SingleFlight {
     made: BTreeMap<Set, Vec<Made>>,
+    claims: Claims,
 }
 
 impl SingleFlight {
@@ -315,10 +319,21 @@ impl SingleFlight {
         }
         let live = |made: &&Made| !made.lost && is_followed(world, made);
         let live: Vec<&Made> = made.iter().filter(live).collect();
-        if live.len() <= 1 || (live.len() == 2 && are_twins(world, live[0], live[1])) {
+        if live.len() <= 1
+            || (live.len() == 2 && are_twins(world, &self.claims, (live[0], live[1])))
+        {
             return Ok(());
         }
         Err(format!("{} orders of one account and names are open", live.len()))
+    }
+
+    /// Notes who wrote a claim.
+    fn note_claim(&mut self, wrote: &Wrote) {
+        let (Actor::Replica(at), Kind::Order) = (wrote.actor, wrote.kind) else { return };
+        let (Some(order), Some(after)) = (&wrote.order, &wrote.after) else { return };
+        if matches!(&order.effect.action, Do::Acme(Acme::Claim(_))) {
+            self.claims.insert(model::uid(after).to_owned(), (at, order.epoch));
+        }
     }
 
     /// Effects that did not come to their end may have lost an order.
@@ -335,11 +350,11 @@ fn claimed(world: &World, made: &Made) -> Option<i64> {
     model::time(&serde_json::from_str::<Value>(note).ok()?["at"])
 }
 
-/// Whether two Orders claimed at once: neither saw the other's claim, for both were on their way.
-/// This is more than I12 grants; it is what the order machine does today.
-fn are_twins(world: &World, one: &Made, two: &Made) -> bool {
+/// Whether one of two Orders claimed as a leader fell, and the next one did not see it in time.
+fn are_twins(world: &World, claims: &Claims, (one, two): (&Made, &Made)) -> bool {
     let (Some(a), Some(b)) = (claimed(world, one), claimed(world, two)) else { return false };
-    one.subject != two.subject && (a - b).abs() <= super::lag(world)
+    let fell = claims.get(&*one.uid) != claims.get(&*two.uid);
+    fell && one.subject != two.subject && (a - b).abs() <= super::lag(world)
 }
 
 /// Whether the Order that an order was made for still is there, and open.
@@ -358,6 +373,10 @@ impl Invariant for SingleFlight {
     fn look(&mut self, world: &World, _: &Watcher, event: &Event) -> Result<(), String> {
         match event {
             Event::Asked(asked) => self.note(world, asked),
+            Event::Wrote(wrote) => {
+                self.note_claim(wrote);
+                Ok(())
+            }
             Event::Completed { order, outcome, .. } => {
                 let placed = matches!(&order.effect.action, Do::Acme(Acme::Place(_)));
                 if placed && !matches!(outcome, Outcome::Done { .. }) {
@@ -370,6 +389,13 @@ impl Invariant for SingleFlight {
     }
 }
 
+/// Which replica performs which effect, and under which epoch.
+type Performer = (usize, Option<Epoch>, String);
+
+fn performer(replica: usize, order: &Order) -> Performer {
+    (replica, order.epoch, order.id.to_string())
+}
+
 /// I16: nothing is asked for an object before its Retry-After, and no 429 or 503 ends it.
 ///
 /// It holds from when the answer was written down: one that the API server did not take is lost.
@@ -377,15 +403,16 @@ impl Invariant for SingleFlight {
 struct RetryAfter {
     /// By object and kind of request: not before, by the replica's clock.
     rest: BTreeMap<(ObjectKey<Kind>, CallKind), i64>,
-    /// By effect: what its last answer asked for.
-    patient: BTreeMap<String, (CallKind, i64)>,
+    /// By effect, under its replica and epoch: what its last answer asked for. A process that died
+    /// took that with it, though the next one has effects of the same names.
+    patient: BTreeMap<Performer, (CallKind, i64)>,
 }
 
 impl RetryAfter {
     fn asked(&mut self, world: &World, asked: &Asked) -> Result<(), String> {
         let subject = &asked.order.effect.subject;
         let key = (subject.clone(), asked.call.kind());
-        let (id, clocks) = (asked.order.id.to_string(), world.config.faults);
+        let (id, clocks) = (performer(asked.replica, &asked.order), world.config.faults);
         let early = self.rest.remove(&key).map_or(0, |until| until - asked.clock);
         if early > 1000 && !clocks.clock_forward && !clocks.clock_backward {
             return Err(format!("{subject} asks {:?} {early} ms too early", key.1));
@@ -403,7 +430,8 @@ impl RetryAfter {
 
     fn wrote(&mut self, wrote: &Wrote) -> Result<(), String> {
         let (Some(order), Some(after)) = (&wrote.order, &wrote.after) else { return Ok(()) };
-        let Some((kind, until)) = self.patient.get(&order.id.to_string()) else { return Ok(()) };
+        let Actor::Replica(at) = wrote.actor else { return Ok(()) };
+        let Some((kind, until)) = self.patient.get(&performer(at, order)) else { return Ok(()) };
         let ends = |object: &Value| matches!(text(object, "/status/state"), "errored" | "invalid");
         if ends(after) && !wrote.before.as_deref().is_some_and(ends) {
             return Err(format!("{} ended with a 429 or 503", model::name(after)));

@@ -288,12 +288,16 @@ impl Invariant for Status {
 struct Finalizers {
     /// Challenges, by UID, of which something was told to be left behind.
     given_up: BTreeSet<String>,
+    /// When that was last told of a Challenge, by its key: it may be gone in the same moment.
+    told: BTreeMap<ObjectKey<Kind>, i64>,
 }
 
 impl Finalizers {
     /// Whether a Challenge that loses its finalizer leaves something that nobody else needs.
     fn leaves(&self, world: &World, challenge: &Value) -> Option<String> {
-        if self.given_up.contains(model::uid(challenge)) {
+        let key = crate::world::project::identity(Kind::Challenge, challenge).key;
+        let told = self.told.get(&key).is_some_and(|at| *at == world.now);
+        if told || self.given_up.contains(model::uid(challenge)) {
             return None;
         }
         let what = super::acme::shown(world, challenge)?;
@@ -329,6 +333,7 @@ impl Invariant for Finalizers {
             Event::End => Self::nothing_stays(world),
             Event::Said { subject, event, .. } if event.message.contains("may be left behind") => {
                 let found = world.peek(subject);
+                self.told.insert(subject.clone(), world.now);
                 self.given_up.extend(found.map(|found| model::uid(&found).to_owned()));
                 Ok(())
             }

@@ -263,6 +263,10 @@ pub enum Mutant {
     PresentsTwice,
     /// With our record, everybody's are removed.
     SweepsRecords,
+    /// Orders of the same names claim whether or not another one did.
+    TakesNoTurns,
+    /// What was to be presented is, whether or not it was cleaned up meanwhile.
+    PresentsLate,
 }
 
 /// What a run is made of.
@@ -306,6 +310,8 @@ pub struct Config {
     pub kill: Option<Kill>,
     /// Effects on objects whose names begin so are never answered.
     pub mute: Option<&'static str>,
+    /// How long the API of the zones' provider takes for a change, faults or not, in milliseconds.
+    pub slow_provider: i64,
     /// Whether every event of a watch is replaced by a new list.
     pub relists: bool,
     /// Everything happens at whole multiples of this, in milliseconds; 0 for no such thing. What
@@ -350,6 +356,7 @@ impl Config {
             mutant: Mutant::None,
             kill: None,
             mute: None,
+            slow_provider: 0,
             relists: false,
             bunched: (0, 0),
         }
@@ -381,6 +388,7 @@ impl Config {
             mutant: Mutant::None,
             kill: None,
             mute: None,
+            slow_provider: 0,
             relists: false,
             bunched: (0, 0),
         }

@@ -11,6 +11,8 @@ use everleaf_engine::journal::{Header, JournalStep, Line, Writer};
 use everleaf_engine::{
     Command, Config, Delta, Engine, Epoch, Input, ObjectKey, Timestamp, Uid, Wake,
 };
+use everleaf_nodes::acme::showing::Showings;
+use everleaf_nodes::acme::turns::Turns;
 use everleaf_nodes::facts::{Facts, Kind};
 use everleaf_nodes::{Everleaf, feed};
 use std::cell::RefCell;
@@ -82,6 +84,10 @@ pub struct Replica {
     pub(super) claims: BTreeMap<Uid, i64>,
     /// Challenges that this process has looked for from outside.
     pub(super) sights: BTreeSet<Uid>,
+    /// Who claimed last for which names.
+    pub(super) turns: Turns,
+    /// What is shown for Challenges just now, and which were cleaned up.
+    pub(super) showings: Showings,
     pub(super) cursors: Vec<Cursor>,
     pub(super) contents: BTreeMap<Uid, (u64, Facts)>,
     pub(super) wake: Option<(i64, u64)>,
@@ -121,6 +127,8 @@ impl Replica {
             nonces: BTreeMap::new(),
             claims: BTreeMap::new(),
             sights: BTreeSet::new(),
+            turns: Turns::default(),
+            showings: Showings::default(),
             cursors: (0..super::project::SOURCES.len()).map(|_| Cursor::default()).collect(),
             contents: BTreeMap::new(),
             wake: None,

@@ -19,15 +19,6 @@ fn all_acme(seed: u64) -> Config {
 /// So many seeds, from 0 on, are run without being asked for more.
 const SEEDS: u64 = 14;
 
-/// Seeds that are red, and by which rule: open findings, not mended yet. By any other rule they
-/// fail the test, and so does one that is green now: whoever mends it takes it out.
-///
-/// I12 and I16: the performer of this simulation does not take turns with claims, and asks on
-/// after a 429 on an authorization, as the ports no longer do. I32: a record is added after its
-/// clean-up, for nothing orders the two. I29 has not been looked into.
-const OPEN: [(u64, &str); 6] =
-    [(1, "I32"), (5, "I16"), (6, "I29"), (8, "I16"), (10, "I12"), (11, "I32")];
-
 fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -51,13 +42,7 @@ fn every_invariant_holds_under_drawn_faults_of_acme() {
         return;
     }
     let seeds = 0..asked("EVERLEAF_SEEDS").unwrap_or(SEEDS);
-    let failures = seeds.clone().filter_map(|seed| Simulation::new(all_acme(seed)).run().err());
-    let of = |failure: &Failure| (failure.config.seed, failure.violation.id);
-    let (open, news): (Vec<_>, Vec<_>) = failures.partition(|failure| OPEN.contains(&of(failure)));
-    let news: Vec<String> = news.iter().map(|failure| failure.to_string()).collect();
-    assert!(news.is_empty(), "{}", news.join("\n"));
-    let open: Vec<_> = open.iter().map(|failure| of(failure)).collect();
-    let mended = |known: &&(u64, &str)| seeds.contains(&known.0) && !open.contains(known);
-    let mended: Vec<_> = OPEN.iter().filter(mended).collect();
-    assert!(mended.is_empty(), "green now, so take them out of OPEN: {mended:?}");
+    let failures = seeds.filter_map(|seed| Simulation::new(all_acme(seed)).run().err());
+    let failures: Vec<String> = failures.map(|failure| failure.to_string()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -301,6 +301,11 @@ fn i16_an_order_that_ends_with_a_429() {
 }
 
 #[test]
+fn i12_orders_of_the_same_names_that_take_no_turns() {
+    caught("I12", |seed| Config { certificates: 60, ..acme(seed, Mutant::TakesNoTurns) });
+}
+
+#[test]
 fn i20_a_nonce_that_is_sent_twice() {
     caught("I20", |seed| acme(seed, Mutant::RepeatsNonces));
 }

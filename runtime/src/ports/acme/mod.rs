@@ -35,6 +35,7 @@ use accounts::{Clients, Keys};
 use dns01::{Lookup, Syncs};
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{Digest, Timestamp, Uid};
+use everleaf_nodes::acme::showing::Showings;
 use everleaf_nodes::acme::turns::Turns;
 use everleaf_nodes::effect::{Acme, Trial, rfc3339};
 use everleaf_nodes::facts::Attempt;
@@ -65,6 +66,8 @@ struct Shared {
     claims: Mutex<BTreeMap<Uid, i64>>,
     /// Who claimed last for which names.
     turns: Mutex<Turns>,
+    /// What is shown for Challenges just now, and which were cleaned up.
+    showings: Mutex<Showings>,
     /// Challenges that this process has looked for from outside.
     sights: Mutex<BTreeSet<Uid>>,
     /// What the API server answered to our own writes of Challenges.
@@ -107,6 +110,17 @@ impl AcmeShared {
         self.0.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn showings(&self) -> MutexGuard<'_, Showings> {
+        self.0.showings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to show what a Challenge needs, until the answer is dropped. `None` if its clean-up
+    /// was asked for since that was decided.
+    fn show<'a>(&'a self, base: &'a Base) -> Option<Showing<'a>> {
+        let begun = self.showings().begin(base, super::now());
+        begun.then_some(Showing { shared: self, base })
+    }
+
     fn claimed(&self, order: &Uid, at: Timestamp) {
         let mut claims = self.0.claims.lock().unwrap_or_else(PoisonError::into_inner);
         while claims.len() >= CLAIMS_KEPT {
@@ -129,6 +143,18 @@ impl AcmeShared {
     fn takes_claim(&self, order: &Uid, at: Timestamp) -> bool {
         let mut claims = self.0.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.remove(order) == Some(at.as_seconds())
+    }
+}
+
+/// A Challenge that is being shown; however that ends, its clean-up may go on then.
+struct Showing<'a> {
+    shared: &'a AcmeShared,
+    base: &'a Base,
+}
+
+impl Drop for Showing<'_> {
+    fn drop(&mut self) {
+        self.shared.showings().end(self.base);
     }
 }
 

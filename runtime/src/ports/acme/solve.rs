@@ -1,18 +1,19 @@
 //! What is presented for challenges: shown, looked for, removed.
 
-use super::super::{Done, Ports, undone};
+use super::super::{Done, Ports, Report, Undone, rejected, undone};
 use super::check::Missed;
 use super::fault::{Fault, Halt};
 use super::patience::Patience;
-use super::{Told, clock};
+use super::{Showing, Told, clock};
 use crate::http01::Answered;
 use everleaf_api::names::everleaf as ours;
 use everleaf_api::types::acme::AcmeSolver;
-use everleaf_engine::{FailureClass, Outcome, Timestamp};
-use everleaf_nodes::Effect;
+use everleaf_engine::{FailureClass, ObjectKey, Outcome, Timestamp};
 use everleaf_nodes::acme::notes;
+use everleaf_nodes::acme::showing::is_wanted;
 use everleaf_nodes::effect::{Answer, CleanUp, Event, Present, SelfCheck, Solver};
 use everleaf_nodes::facts::{Class, Method};
+use everleaf_nodes::{Effect, Facts};
 use serde_json::json;
 
 /// So many self-checks look for a while; those that follow look once.
@@ -59,6 +60,7 @@ pub(super) fn solver(config: &str) -> Result<AcmeSolver, Halt> {
 impl Ports {
     pub(super) async fn present(&self, effect: &Effect, it: &Present) -> Told {
         let Answer { solver, dns_name, .. } = &it.answer;
+        let showing = self.show(effect).await?;
         self.answer_for(effect, &it.answer);
         let presented = match solver {
             Solver::Http01 { token, key, config, .. } => {
@@ -69,6 +71,7 @@ impl Ports {
                 self.write_record(effect, &it.answer, value, config).await
             }
         };
+        drop(showing);
         match presented {
             Ok(()) => {}
             Err(Halt::Fault(fault)) => return Err(again(*fault).into()),
@@ -127,7 +130,10 @@ impl Ports {
     }
 
     pub(super) async fn self_check(&self, effect: &Effect, it: &SelfCheck) -> Told {
+        let stale = || Report::stale(vec![effect.subject.clone()]);
+        let showing = self.acme.show(&effect.base).ok_or_else(stale)?;
         self.answer_for(effect, &it.answer);
+        drop(showing);
         // What was not there a few times is not worth standing there for.
         let fresh = it.trial.number <= FRESH;
         let patience = || if fresh { Patience::with_a_solver() } else { Patience::spent() };
@@ -137,7 +143,9 @@ impl Ports {
         {
             // Whoever presented it may be gone, with its address.
             let (at, by) = ((&*it.answer.dns_name, &**token), *fall_back && unseen.has_address);
+            let showing = self.show(effect).await?;
             let moved = self.move_route(effect, at, (key, config, by)).await?;
+            drop(showing);
             if moved.changed {
                 found = self.look_out(effect, &it.answer, patience()).await;
             }
@@ -151,6 +159,24 @@ impl Ports {
             }
             Err(Unseen { halt, .. }) => Err(halt),
         }
+    }
+
+    /// Whatever shows something for a Challenge asks here first: once its clean-up was asked for,
+    /// nobody would remove that any more. It is read live too, for a process that was suspended is
+    /// the last to learn that another one cleaned up.
+    async fn show<'a>(&'a self, effect: &'a Effect) -> Result<Showing<'a>, Undone> {
+        let ObjectKey { kind, namespace, name } = &effect.subject;
+        let stale = || Report::stale(vec![effect.subject.clone()]);
+        let showing = self.acme.show(&effect.base).ok_or_else(stale)?;
+        let found = self.kube.get(*kind, namespace, name).await;
+        let found = found.map_err(|error| match error.is_absent() {
+            true => stale(),
+            false => undone(&error, &[]),
+        })?;
+        let read = self.projector.read(*kind, &found);
+        let read = read.map_err(|error| rejected("ChallengeUnreadable", error.to_string()))?;
+        let wanted = matches!(&read.facts, Facts::Challenge(it) if is_wanted(it));
+        if wanted && read.uid == effect.base.uid { Ok(showing) } else { Err(stale()) }
     }
 
     /// Answers for the Challenge, before anybody is led here.
@@ -177,6 +203,11 @@ impl Ports {
 
     /// Removes exactly what was presented, then our finalizer.
     pub(super) async fn clean_up(&self, effect: &Effect, it: &CleanUp) -> Done {
+        if !self.acme.showings().clean_up(&effect.base, super::super::now()) {
+            return Err(failed(
+                "it is still being presented, and cleaned up after that".to_owned(),
+            ));
+        }
         if it.answer.is_none() {
             self.leave_gates(effect).await;
         }
@@ -199,6 +230,9 @@ impl Ports {
         }
         let (rv, mut finalizers) = self.finalizers(effect).await?;
         let ours = [everleaf_api::names::FINALIZER, everleaf_api::names::LEGACY_FINALIZER];
+        if !finalizers.iter().any(|name| ours.contains(&name.as_str())) {
+            return Err(Report::stale(vec![effect.subject.clone()])); // Another process was first.
+        }
         finalizers.retain(|name| !ours.contains(&name.as_str()));
         self.put_finalizers(effect, rv, &finalizers).await
     }

@@ -72,3 +72,15 @@ fn what_is_remembered_of_challenges_is_bounded() {
     syncs.forget(&last);
     assert_eq!(syncs.get(&last), None);
 }
+
+#[test]
+fn what_is_shown_late_is_not_shown_and_a_clean_up_waits_for_what_is_being_shown() {
+    let shared = AcmeShared::default();
+    let at = |rv| Base { uid: "u".into(), rv };
+    let (early, late) = (at(7), at(8));
+    let showing = shared.show(&early).expect("nothing else is asked for");
+    assert!(!shared.showings().clean_up(&late, crate::ports::now()));
+    drop(showing);
+    assert!(shared.showings().clean_up(&late, crate::ports::now()));
+    assert!(shared.show(&early).is_none(), "nobody would remove it any more");
+}

@@ -9,9 +9,10 @@ use crate::apiserver::Request;
 use everleaf_api::names::everleaf as ours;
 use everleaf_engine::{FailureClass, ObjectKey, Outcome, Timestamp, Written};
 use everleaf_nodes::acme::notes;
+use everleaf_nodes::acme::turns::{Claimant, End, is_under_way};
 use everleaf_nodes::budget::{Charge, DATA_KEY, LABEL, Ledger};
 use everleaf_nodes::effect::ClaimOrder;
-use everleaf_nodes::facts::{Claim, Kind};
+use everleaf_nodes::facts::{Claim, Facts, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,10 +36,43 @@ fn by_shard(charges: &[Charge]) -> BTreeMap<Arc<str>, Vec<Charge>> {
 }
 
 impl World {
-    /// Looks at the names, takes the tokens, then writes the claim.
+    /// Looks at the names, takes the turn and the tokens, then writes the claim.
     pub(super) fn claim(&mut self, job: &mut Job, it: &ClaimOrder) -> Told {
         self.look_ahead(job, &it.ahead)?;
-        Ok(self.take_and_claim(job, it)?)
+        let who = Claimant { key: job.subject().clone(), uid: job.order.effect.base.uid.clone() };
+        self.take_turn(job, it, &who)?;
+        let done = self.take_and_claim(job, it);
+        let end = match &done {
+            Ok(_) => End::Written,
+            Err(outcome) if is_unknown(outcome) => End::Unknown,
+            Err(_) => End::Failed,
+        };
+        let replica = &mut self.replicas[job.at];
+        let clock = replica.clock(self.now);
+        replica.turns.end(it, &who, end, clock);
+        Ok(done?)
+    }
+
+    /// Goes on if nobody else claimed for these names, unseen by whoever decided; else it is
+    /// stale.
+    fn take_turn(
+        &mut self,
+        job: &mut Job,
+        it: &ClaimOrder,
+        who: &Claimant,
+    ) -> Result<(), Outcome<Kind>> {
+        if self.config.mutant == Mutant::TakesNoTurns {
+            return Ok(());
+        }
+        let clock = self.replicas[job.at].clock(self.now);
+        let Some(last) = self.replicas[job.at].turns.ask(it, who, clock) else { return Ok(()) };
+        let found = self.fetch(job, &last.key)?;
+        let facts = found.and_then(|found| project::facts(last.key.kind, &found, true));
+        let under_way = matches!(&facts, Some(Facts::Order(order)) if is_under_way(order));
+        if !under_way && self.replicas[job.at].turns.pass(it, &last, who, clock) {
+            return Ok(());
+        }
+        Err(stale(last.key))
     }
 
     fn take_and_claim(&mut self, job: &mut Job, it: &ClaimOrder) -> Done {

@@ -18,8 +18,9 @@ use everleaf_nodes::effect::{Account, NewOrder, PlaceOrder, ReadAuthorizations};
 use everleaf_nodes::facts::{Class, Kind};
 use serde_json::{Value, json};
 
-/// Pages of an account's orders, and orders on them, that are looked at.
-const PAGES: usize = 2;
+/// Pages of an account's orders, and orders on them, that are looked at: the newest may be on the
+/// last page.
+const PAGES: usize = 32;
 const LOOKS: usize = 16;
 
 impl World {
@@ -197,28 +198,51 @@ impl World {
         order: &OrderView,
     ) -> Told {
         let base = base_of(&account.directory);
+        let bare = |id: &AuthorizationId| json!({ "url": format!("{base}/authz/{id}") });
+        let mut authorizations: Vec<Value> = order.authorizations.iter().map(bare).collect();
         // Of one that is ready nobody needs them.
-        let mut unread = order.status != Status::Pending;
-        let mut patience = None;
-        let mut authorizations = Vec::new();
-        for id in &order.authorizations {
-            let read = (!unread).then(|| self.read_one(job, account, signer, *id));
-            let read = read
-                .and_then(|read| read.map_err(|ailment| patience = Some(Fault::of(&ailment))).ok());
-            // A CA that asks for patience is asked nothing more.
-            unread |= patience.as_ref().is_some_and(|fault| fault.after.is_some());
-            let url = format!("{base}/authz/{id}");
-            authorizations.push(read.unwrap_or_else(|| json!({ "url": url })));
-        }
+        let unread = if order.status == Status::Pending { &order.authorizations[..] } else { &[] };
+        let unread: Vec<_> = unread.iter().copied().enumerate().collect();
+        let reading = self.read_all(job, account, signer, &unread);
+        reading.read.into_iter().for_each(|(at, read)| authorizations[at] = read);
+        let patience = reading.ailment.filter(asks_for_patience);
         let early = self.config.mutant == Mutant::FinalizesEarly;
         let state = if early { "ready" } else { order.status.as_str() };
         let status = json!({ "url": format!("{base}/order/{}", order.id),
             "finalizeURL": format!("{base}/finalize/{}", order.id),
             "state": state, "authorizations": authorizations });
-        match patience.filter(|fault| fault.after.is_some()) {
-            Some(fault) => Err(Fault { step: Some("fetch"), status: Some(status), ..fault }.into()),
+        match patience {
+            Some(ailment) => {
+                let fault = Fault::of(&ailment);
+                Err(Fault { step: Some("fetch"), status: Some(status), ..fault }.into())
+            }
             None => Ok(self.write_acme_status(job, status)?),
         }
+    }
+
+    /// Reads authorizations, each with its place. Once the CA asks for patience, no further one is
+    /// asked for.
+    fn read_all(
+        &mut self,
+        job: &mut Job,
+        account: &Account,
+        signer: (&SymKey, AccountId),
+        wanted: &[(usize, AuthorizationId)],
+    ) -> Reading {
+        let mut reading = Reading::default();
+        for (at, id) in wanted {
+            match self.read_one(job, account, signer, *id) {
+                Ok(read) => reading.read.push((*at, read)),
+                Err(ailment) if asks_for_patience(&ailment) => {
+                    reading.ailment = Some(ailment);
+                    break;
+                }
+                Err(ailment) => {
+                    reading.ailment.get_or_insert(ailment);
+                }
+            }
+        }
+        reading
     }
 
     /// An authorization as the status has it.
@@ -262,14 +286,29 @@ impl World {
             let url = |id: &u64| json!({ "url": format!("{base}/authz/{id}") });
             listed = order.authorizations.iter().map(url).collect();
         }
-        for one in &mut listed {
-            if one["identifier"].as_str().unwrap_or_default().is_empty() {
-                let authorization = number(one["url"].as_str().unwrap_or_default());
-                let read = self.read_one(job, &it.account, (&key, id), authorization);
-                *one = read.map_err(|ailment| self.lost_order(job, &ailment))?;
-            }
+        let unread = |one: &Value| one["identifier"].as_str().unwrap_or_default().is_empty();
+        let wanted: Vec<(usize, AuthorizationId)> = (listed.iter().enumerate())
+            .filter(|(_, one)| unread(one))
+            .map(|(at, one)| (at, number(one["url"].as_str().unwrap_or_default())))
+            .collect();
+        let reading = self.read_all(job, &it.account, (&key, id), &wanted);
+        reading.read.into_iter().for_each(|(at, read)| listed[at] = read);
+        let status = json!({ "authorizations": listed });
+        match reading.ailment {
+            Some(ailment) => Err(self.lost_but(job, &ailment, status)),
+            None => Ok(self.write_acme_status(job, status)?),
         }
-        Ok(self.write_acme_status(job, json!({ "authorizations": listed }))?)
+    }
+
+    /// What is learned is written beside an attempt that is made again.
+    fn lost_but(&self, job: &Job, ailment: &Ailment, learned: Value) -> Halt {
+        let again = matches!(ill(ailment), Ill::RateLimited | Ill::Transient);
+        match self.lost_order(job, ailment) {
+            Halt::Fault(fault) if again && fault.status.is_none() => {
+                Fault { status: Some(learned), ..*fault }.into()
+            }
+            halt => halt,
+        }
     }
 
     /// An order that the CA dropped ends the Order; another one may do better.
@@ -283,6 +322,20 @@ impl World {
             json!({ "state": "errored", "reason": reason, "failureTime": self.clock_text(job) });
         Fault { status: Some(status), ..fault }.into()
     }
+}
+
+/// What came of reading authorizations.
+#[derive(Default)]
+struct Reading {
+    /// Those that were read, as the status has them, each with its place.
+    read: Vec<(usize, Value)>,
+    /// Why others were not; the wish to be asked later goes first.
+    ailment: Option<Ailment>,
+}
+
+/// Whether the CA wants to be left alone for a while.
+fn asks_for_patience(ailment: &Ailment) -> bool {
+    ill(ailment) == Ill::RateLimited || ailment.after.is_some()
 }
 
 /// Whether an order was refused for the certificate that it says it replaces.

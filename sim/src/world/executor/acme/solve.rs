@@ -4,19 +4,22 @@ use super::super::super::World;
 use super::super::super::acme::{POD, path};
 use super::super::super::config::Mutant;
 use super::super::super::event::Event;
+use super::super::super::project;
 use super::super::patience::{SPENT, WITH_A_SOLVER};
-use super::super::{Done, Job, failed};
+use super::super::{Done, Job, failed, stale};
 use super::{Fault, Told};
 use crate::acme::Validation as _;
 use crate::dns::{Change, Data, RecordType, Refused};
 use aws_lc_rs::digest;
 use everleaf_api::names;
 use everleaf_api::names::everleaf as ours;
-use everleaf_engine::{FailureClass, Timestamp};
+use everleaf_engine::{FailureClass, Outcome, Timestamp};
 use everleaf_nodes::acme::notes;
+use everleaf_nodes::acme::showing::is_wanted;
 use everleaf_nodes::effect::{Answer, CleanUp, Present, SelfCheck, Solver};
-use everleaf_nodes::facts::{Class, Method};
-use serde_json::json;
+use everleaf_nodes::facts::{Class, Facts, Kind, Method};
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// So many self-checks look for a while; those that follow look once.
 const FRESH: i64 = 2;
@@ -50,8 +53,14 @@ impl World {
         let Answer { solver, dns_name, .. } = &it.answer;
         let presented = job.rest.as_ref().map(|rest| rest.presented.clone());
         let at = match presented {
-            Some(at) => at,
-            None => {
+            Some(at) if !at.is_empty() => at,
+            begun => {
+                if begun.is_none() {
+                    self.begin_showing(job)?;
+                    if self.is_slow(job, solver) {
+                        return Ok(Vec::new());
+                    }
+                }
                 let done = match solver {
                     Solver::Dns01 { value, .. } => self.change_record(job, dns_name, value, true),
                     _ => {
@@ -59,6 +68,7 @@ impl World {
                         Ok(())
                     }
                 };
+                self.end_showing(job);
                 // Whatever failed is tried again: nobody tells when a zone was mended.
                 done.map_err(|fault| Fault { again: true, ..*fault })?;
                 let at = self.clock_text(job);
@@ -80,6 +90,50 @@ impl World {
         Ok(self.write_acme_status(job, status)?)
     }
 
+    /// Whether the provider takes its time for the change; then it is made after that.
+    fn is_slow(&mut self, job: &mut Job, solver: &Solver) -> bool {
+        let struck = self.faulty && self.config.faults.dns_provider && self.faults.chance(50);
+        let drawn = if struck { self.faults.between(1_000, 20_000) } else { 0 };
+        let pause = self.config.slow_provider.max(drawn);
+        let slow = pause > 0 && matches!(solver, Solver::Dns01 { .. });
+        if slow {
+            self.rest_of(job, WITH_A_SOLVER);
+            job.pause = Some(pause);
+        }
+        slow
+    }
+
+    /// Whatever shows something for a Challenge asks here first: once its clean-up was asked for,
+    /// nobody would remove that any more.
+    fn begin_showing(&mut self, job: &mut Job) -> Result<(), Outcome<Kind>> {
+        if self.config.mutant == Mutant::PresentsLate {
+            return Ok(());
+        }
+        let replica = &mut self.replicas[job.at];
+        let clock = replica.clock(self.now);
+        let subject = job.subject().clone();
+        if !replica.showings.begin(&job.order.effect.base, clock) {
+            return Err(stale(subject));
+        }
+        // A process that was suspended is the last to learn that another one cleaned up.
+        let found = self.fetch(job, &subject);
+        let wanted = found.and_then(|found| {
+            let base = &job.order.effect.base;
+            let same = |found: &Arc<Value>| project::text(found, "/metadata/uid") == &*base.uid;
+            let facts = found.filter(same).and_then(|f| project::facts(subject.kind, &f, true));
+            let wanted = matches!(&facts, Some(Facts::Challenge(it)) if is_wanted(it));
+            if wanted { Ok(()) } else { Err(stale(subject)) }
+        });
+        if wanted.is_err() {
+            self.end_showing(job);
+        }
+        wanted
+    }
+
+    fn end_showing(&mut self, job: &Job) {
+        self.replicas[job.at].showings.end(&job.order.effect.base);
+    }
+
     pub(super) fn self_check(&mut self, job: &mut Job, it: &SelfCheck) -> Told {
         let presented = it.presented_at.as_millis();
         if self.finds(&it.answer) {
@@ -90,7 +144,10 @@ impl World {
         if self.rests(job, patience, None) {
             return Ok(Vec::new());
         }
-        if self.moves(job.at, &it.answer) && self.finds(&it.answer) {
+        self.begin_showing(job)?;
+        let moved = self.moves(job.at, &it.answer);
+        self.end_showing(job);
+        if moved && self.finds(&it.answer) {
             return self.note_seen(job, presented);
         }
         Err(Fault::new(Class::Transient, MISS).into())
@@ -244,6 +301,13 @@ impl World {
 
     /// Removes exactly what was presented, then our finalizer.
     pub(super) fn clean_up(&mut self, job: &mut Job, it: &CleanUp) -> Done {
+        let replica = &mut self.replicas[job.at];
+        let clock = replica.clock(self.now);
+        let free = replica.showings.clean_up(&job.order.effect.base, clock);
+        if !free && self.config.mutant != Mutant::PresentsLate {
+            let why = "it is still being presented, and cleaned up after that";
+            return Err(failed(FailureClass::Transient, "CleanUpError", why));
+        }
         let skipped = self.config.mutant == Mutant::LeavesRecords;
         if let Some(answer) = it.answer.as_ref().filter(|_| !skipped)
             && let Err(fault) = self.withdraw(job, answer)
@@ -259,6 +323,9 @@ impl World {
         }
         let (object, mut finalizers) = self.finalizers(job)?;
         let ours = [names::FINALIZER, names::LEGACY_FINALIZER];
+        if !finalizers.iter().any(|name| ours.contains(&name.as_str())) {
+            return Err(stale(job.subject().clone())); // Another process was first.
+        }
         finalizers.retain(|name| !ours.contains(&name.as_str()));
         self.put_finalizers(job, &object, &finalizers)
     }
