@@ -20,6 +20,7 @@ mod ageing;
 mod approval;
 mod bad_input;
 mod crash;
+mod dev;
 mod election;
 mod keys_and_names;
 mod limits;
