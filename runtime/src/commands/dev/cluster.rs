@@ -24,6 +24,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+/// How late a watch may end by its own time.
+const TICK: Duration = Duration::from_secs(1);
 /// How often a cluster is kept at most.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
 
@@ -105,6 +107,7 @@ impl Cluster {
         let mut tasks = JoinSet::new();
         tasks.spawn(socket::serve(ports.api.0, service.clone()));
         tasks.spawn(edge::serve(ports.edge.0, service.clone()));
+        tasks.spawn(tick(service.clone()));
         let running = operate(args, &service, ports.edge.1, ports.responder)?;
         let keeper = kept.map(|data| Arc::new(Keeper { data, service: service.clone(), rest }));
         if let Some(keeper) = &keeper {
@@ -125,6 +128,15 @@ impl Cluster {
             Some(keeper) => keeper.keep().map_err(failed),
             None => Ok(()),
         }
+    }
+}
+
+/// Lets watches look at the clock: some end by it.
+async fn tick(service: ApiService) {
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        service.wake();
     }
 }
 
@@ -156,10 +168,10 @@ impl Keeper {
             kept = now;
             let keeper = self.clone();
             let written = tokio::task::spawn_blocking(move || keeper.keep()).await;
-            if let Ok(Err(error)) = written {
-                if !std::mem::replace(&mut told, true) {
-                    eprintln!("everleaf: --data: {error}");
-                }
+            if let Ok(Err(error)) = written
+                && !std::mem::replace(&mut told, true)
+            {
+                eprintln!("everleaf: --data: {error}");
             }
         }
     }

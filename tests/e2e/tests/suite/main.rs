@@ -26,6 +26,7 @@ mod keys_and_names;
 mod limits;
 mod one_namespace;
 mod outputs;
+mod recorded_requests;
 mod recording;
 mod renewal;
 mod takeover;
