@@ -41,6 +41,16 @@ fn one(part: &str) -> Option<Shown> {
     }
 }
 
+/// Whether one other type is accepted.
+pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> Result<(), ApiError> {
+    let text = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
+    let mut named = text.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
+    match named.any(|name| name == kind || name == "*/*") {
+        true => Ok(()),
+        false => Err(ApiError::not_acceptable(kind)),
+    }
+}
+
 /// What rows of a Table have of their objects (`includeObject`).
 pub(super) fn include(text: &str) -> Result<Include, ApiError> {
     match text {

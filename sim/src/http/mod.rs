@@ -6,8 +6,8 @@
 //!
 //! It answers in JSON and reads JSON and YAML (406 and 415 say so), has no TLS and asks nobody who
 //! they are. Objects come whole, as metadata or as the Tables that `kubectl get` prints. It
-//! serves discovery (the unaggregated form), `/version`, the health paths, and OpenAPI v3 so far
-//! as kubectl needs it. A path that is not served gets a `Status`, where upstream has a text.
+//! serves discovery (the unaggregated form), `/version`, the health paths, and OpenAPI so far as
+//! kubectl needs it. A path that is not served gets a `Status`, where upstream has a text.
 
 mod body;
 mod discovery;
@@ -218,6 +218,9 @@ impl ApiService {
             Ok(Route::Text(code, text)) => {
                 let body = ApiBody::full(Bytes::from_static(text.as_bytes()));
                 Ok(self.headed(code, "text/plain; charset=utf-8", body))
+            }
+            Ok(Route::Bytes(kind, bytes)) => {
+                Ok(self.headed(200, kind, ApiBody::full(Bytes::from(bytes))))
             }
             Err(error) => Ok(self.refuse(&error)),
         }

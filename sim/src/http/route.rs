@@ -12,6 +12,8 @@ pub(super) enum Route {
     Resource(Box<Request>, Shown),
     Document(Value),
     Text(u16, &'static str),
+    /// Of a content type of its own.
+    Bytes(&'static str, Vec<u8>),
 }
 
 /// A path that is none, told as what it is; upstream has a page of text for it.
@@ -25,6 +27,10 @@ pub(super) fn route(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Ro
     let path = parts.uri.path();
     if matches!(path, "/healthz" | "/livez" | "/readyz") {
         return Ok(Route::Text(200, "ok"));
+    }
+    if path == "/openapi/v2" {
+        media::accepts(&parts.headers, openapi::v2::ASKED)?;
+        return Ok(Route::Bytes(openapi::v2::ANSWERED, openapi::v2::document(server)));
     }
     let segments: Vec<String> =
         path.split('/').filter(|s| !s.is_empty()).map(|s| decoded(s, false)).collect();

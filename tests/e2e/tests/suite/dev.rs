@@ -148,6 +148,9 @@ fn kubectl_applies_edits_shows_and_deletes_every_kind_that_is_served() {
         assert!(dev.kubectl(&["describe", kind, "-n", "shop"]).contains("Name:"), "{kind}");
     }
     edits(&dev);
+    let list = dev.kubectl(&["get", "cm,service", "-n", "shop", "-o", "yaml"]);
+    assert!(list.contains("kind: List"), "{list}");
+    dev.apply(&dev.file("list.yaml", &list), &["--dry-run=server"]);
     dev.kubectl(&["label", "ns/shop", "team=a"]);
     dev.kubectl(&["annotate", "-n", "shop", "ingress/web", "a.test/b=c"]);
     dev.kubectl(&["delete", "-n", "shop", "certificate/shop", "cm/settings", "--timeout=60s"]);

@@ -1,6 +1,8 @@
 //! OpenAPI v3 so far as kubectl reads it: which kinds there are and with which fields, which
 //! patches and parameters their paths take. Documents are made when they are asked for.
 
+pub(super) mod v2;
+
 use serde_json::{Map, Value, json};
 
 use crate::apiserver::{ApiServer, ListType, OBJECT_META_TEXT, ResourceDef};
@@ -103,10 +105,15 @@ fn list_type(map: &Map<String, Value>) -> Option<ListType> {
     Some(ListType::Map(keys.filter_map(Value::as_str).map(str::to_owned).collect()))
 }
 
-fn operations(def: &ResourceDef) -> Vec<(String, Value)> {
+/// The path of one object.
+fn path_of_one(def: &ResourceDef) -> String {
     let scope = if def.namespaced { "/namespaces/{namespace}" } else { "" };
-    let many = format!("/{}{scope}/{}", root(def), def.plural);
-    let one = format!("{many}/{{name}}");
+    format!("/{}{scope}/{}/{{name}}", root(def), def.plural)
+}
+
+fn operations(def: &ResourceDef) -> Vec<(String, Value)> {
+    let one = path_of_one(def);
+    let many = one.trim_end_matches("/{name}").to_owned();
     let mut out = vec![
         (many, json!({"get": operation(def, "list"), "post": operation(def, "post")})),
         (
