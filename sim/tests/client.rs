@@ -250,7 +250,7 @@ async fn deleting_a_namespace_empties_it_when_garbage_is_collected() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_with_a_reason() {
+async fn what_is_neither_json_nor_yaml_is_refused_with_a_reason() {
     let world = world();
     let ask = |method: &str, kind: &str, accept: &str, body: &'static [u8]| {
         let request = http::Request::builder()
@@ -269,7 +269,10 @@ async fn what_is_not_json_is_refused_with_a_reason() {
         ask("GET", json, "application/vnd.kubernetes.protobuf,*/*", b"").await.unwrap().status(),
         200
     );
-    assert_eq!(ask("POST", "application/yaml", json, b"a: b").await.unwrap().status(), 415);
+    assert_eq!(ask("POST", protobuf, json, b"k8s").await.unwrap().status(), 415);
+    let yaml = "application/yaml";
+    assert_eq!(ask("POST", yaml, json, b"a: [").await.unwrap().status(), 400);
+    assert_eq!(ask("POST", yaml, json, b"metadata: {name: y}").await.unwrap().status(), 201);
     assert_eq!(ask("POST", json, json, b"{").await.unwrap().status(), 400);
     assert_eq!(ask("TRACE", json, json, b"").await.unwrap().status(), 405);
 }

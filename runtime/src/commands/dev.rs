@@ -1,40 +1,53 @@
-//! `everleaf dev`: a modelled API server, a CA and the operator in one process. It applies an
-//! annotated Ingress, or the manifests that are named, shows how each object appears and why,
-//! serves the result over TLS, fetches it and verifies it.
+//! `everleaf dev`: a cluster on a laptop, in one process and with nothing installed: the modelled
+//! API server on a socket, an ACME CA, and the operator. It applies an annotated Ingress, or the
+//! manifests that are named, shows how each object appears and why, serves the result over TLS,
+//! fetches it and verifies it; then it stays up, for kubectl.
 
 mod apply;
+mod authority;
+mod cluster;
+mod data;
+mod edge;
+mod guide;
 mod issuers;
 mod outcome;
 mod serve;
+mod show;
+mod socket;
 
 use super::input::{self, Manifest};
-use super::{Failure, print};
-use crate::edge::Projector;
-use crate::operator::{self, Decision, Running, Setup};
-use crate::{lease, ports};
+use super::{Failure, operator};
+use crate::operator::Decision;
 use clap::Args;
-use everleaf_api::names::CopiedAnnotations;
-use everleaf_engine::Config;
-use everleaf_nodes::{Kind, Options};
-use everleaf_pki::Limits;
-use everleaf_sim::apiserver::{self, ApiServer};
-use everleaf_sim::http::ApiService;
+use cluster::{Cluster, client};
+use everleaf_nodes::Kind;
 use outcome::{Trouble, is_ready};
 use serde_json::{Value, json};
+use show::Show;
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// Arguments of `everleaf dev`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct DevArgs {
     /// Manifests to apply instead of the demonstration's.
     pub manifests: Vec<PathBuf>,
-    /// Stay up after the demonstration and go on renewing, until interrupted.
-    #[arg(long)]
+    /// Stay up after the demonstration until Ctrl-C: what it does at a terminal.
+    #[arg(long, conflicts_with = "once")]
     pub keep: bool,
+    /// End after the demonstration: what it does where its output goes elsewhere.
+    #[arg(long)]
+    pub once: bool,
+    /// Keep the cluster in this folder, and go on with what is there.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The API server's port on 127.0.0.1; without one a free port, or the one it had in --data.
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
     /// Record every input and decision in files under this directory, for `everleaf replay`.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
@@ -47,51 +60,66 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 struct Dev {
-    service: ApiService,
-    running: Running,
-    started: Instant,
+    cluster: Cluster,
+    show: Show,
 }
 
-/// Runs the demonstration.
+/// Runs the demonstration, and stays up if that is wanted.
 ///
 /// # Errors
-/// [`Failure::Usage`] for a manifest that cannot be applied; [`Failure::Failed`] if something did
-/// not come of it: what, and why.
+/// [`Failure::Usage`] for a manifest that cannot be applied or a folder that cannot be used;
+/// [`Failure::Failed`] if something did not come of it: what, and why.
 pub async fn run(args: &DevArgs) -> Result<(), Failure> {
-    let mut manifests = manifests(&args.manifests)?;
-    let acme = issuers::take_acme(&mut manifests);
+    let stays = args.keep || (!args.once && std::io::stdout().is_terminal());
+    let show = Show::begin();
+    let manifests = manifests(&args.manifests)?;
+    let cluster = Cluster::start(args, &manifests).await?;
+    let dev = Dev { cluster, show };
+    let told = dev.cluster.running.decisions.subscribe();
+    let shown = tokio::select! {
+        shown = dev.demonstrate(manifests, told, stays) => shown,
+        () = operator::stopped() => return dev.cluster.stop().await,
+    };
+    if stays && shown.is_ok() {
+        dev.stay().await;
+    }
+    match shown {
+        Ok(()) => dev.cluster.stop().await,
+        Err(Shown::Refused(failure)) => Err(failure),
+        Err(Shown::Troubled(troubles)) => Err(dev.fail(&troubles, stays).await),
+    }
+}
+
+/// Why the demonstration did not come to its end.
+enum Shown {
+    /// Something could not be done.
+    Refused(Failure),
+    /// Something is not as it was asked for.
+    Troubled(Vec<Trouble>),
+}
+
+impl From<Failure> for Shown {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+/// The manifests, with the issuers that are missing and those that lead elsewhere made our own.
+fn prepared(mut manifests: Vec<Manifest>, directory: &str) -> (Vec<Manifest>, Vec<String>) {
+    let acme = issuers::lead_acme(&mut manifests, directory);
     let undefined = issuers::undefined(&manifests);
-    let undefined: BTreeSet<_> = undefined.difference(&acme).cloned().collect();
-    manifests.splice(0..0, issuers::made(&undefined.union(&acme).cloned().collect()));
-    let service = ApiService::collecting(model(&manifests)?, || ports::now().as_millis());
-    let running = start(&service, args)?;
-    let dev = Dev { service, running, started: Instant::now() };
-    dev.say("a modelled API server is up, and the operator leads");
-    for named in &undefined {
-        dev.say(&format!("{} is not among the manifests: a CA issuer is made", named.told()));
+    let undefined: BTreeSet<_> = undefined.difference(&acme.replaced).cloned().collect();
+    let made = undefined.union(&acme.replaced).cloned().collect();
+    manifests.splice(0..0, issuers::made(&made));
+    let mut words = Vec::new();
+    for (of, what) in [
+        (&undefined, "is not among the manifests: a CA issuer is made"),
+        (&acme.replaced, "needs a solver that is not here: a CA issuer stands in"),
+        (&acme.led, "asks the ACME CA of this process, and nobody on the network"),
+    ] {
+        words.extend(of.iter().map(|named| format!("{} {what}", named.told())));
     }
-    for named in &acme {
-        dev.say(&format!("{} would ask an ACME CA on the network: a CA stands in", named.told()));
-    }
-    let told = dev.running.decisions.subscribe();
-    for manifest in &manifests {
-        apply::apply(&dev.service, manifest)?;
-        let text = |path| manifest.object.pointer(path).and_then(Value::as_str);
-        let (kind, name) = (text("/kind"), text("/metadata/name"));
-        dev.say(&format!("applied  {}/{}", kind.unwrap_or_default(), name.unwrap_or_default()));
-    }
-    dev.show_until_it_rests(told).await;
-    let troubles = outcome::troubles(&dev.service, &dev.running, client(&dev.service)).await;
-    if troubles.iter().any(|trouble| trouble.fails) {
-        return Err(dev.fail(&troubles).await);
-    }
-    dev.serve_and_fetch().await?;
-    if args.keep {
-        dev.say("it stays up until you press Ctrl-C");
-        let _ = tokio::signal::ctrl_c().await;
-    }
-    dev.running.stop().await;
-    Ok(())
+    (manifests, words)
 }
 
 fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>, Failure> {
@@ -110,45 +138,73 @@ fn manifests(paths: &[PathBuf]) -> Result<Vec<Manifest>, Failure> {
     Ok(all)
 }
 
-fn client(service: &ApiService) -> kube::Client {
-    kube::Client::new(service.clone(), "default")
-}
-
-/// The model, with the namespaces that the manifests name.
-fn model(manifests: &[Manifest]) -> Result<ApiServer, Failure> {
-    let crds = everleaf_api::crds().iter().map(|(_, yaml)| (*yaml).to_owned()).collect();
-    let mut namespaces = vec!["default".to_owned(), "kube-system".to_owned()];
-    for manifest in manifests {
-        let named = manifest.object.pointer("/metadata/namespace").and_then(Value::as_str);
-        if let Some(named) = named.filter(|named| namespaces.iter().all(|n| n != named)) {
-            namespaces.push(named.to_owned());
-        }
-    }
-    let config =
-        apiserver::Config { crds, namespaces, now: ports::now().as_millis(), ..Default::default() };
-    ApiServer::new(config).map_err(|error| Failure::Failed(error.to_string()))
-}
-
-fn start(service: &ApiService, args: &DevArgs) -> Result<Running, Failure> {
-    let setup = Setup {
-        client: client(service),
-        pace: None,
-        options: Options::default(),
-        config: Config::default(),
-        projector: Projector::new(CopiedAnnotations::default(), Limits::default()),
-        namespace: String::new(),
-        record: args.record.clone(),
-        acme: ports::AcmeOptions::default(),
-        fence: Arc::new(|| true),
-    };
-    operator::start(setup, lease::unelected().leadership())
-        .map_err(|error| Failure::Usage(format!("--record: {error}")))
-}
-
 impl Dev {
     fn say(&self, text: &str) {
-        let passed = self.started.elapsed();
-        print(&format!("{:>3}.{:03} s  {text}\n", passed.as_secs(), passed.subsec_millis()));
+        self.show.say(text);
+    }
+
+    async fn demonstrate(
+        &self,
+        manifests: Vec<Manifest>,
+        told: broadcast::Receiver<Decision>,
+        stays: bool,
+    ) -> Result<(), Shown> {
+        let Cluster { service, running, ca, .. } = &self.cluster;
+        self.say("a modelled API server and an ACME CA are up, and the operator leads");
+        let (manifests, words) = prepared(manifests, &ca.directory);
+        words.iter().for_each(|line| self.say(line));
+        for manifest in &manifests {
+            apply::apply(service, manifest)?;
+            let text = |path| manifest.object.pointer(path).and_then(Value::as_str);
+            let (kind, name) = (text("/kind"), text("/metadata/name"));
+            self.say(&format!(
+                "applied  {}/{}",
+                kind.unwrap_or_default(),
+                name.unwrap_or_default()
+            ));
+        }
+        self.show_until_it_rests(told).await;
+        let troubles = outcome::troubles(service, running, client(service)).await;
+        if troubles.iter().any(|trouble| trouble.fails) {
+            return Err(Shown::Troubled(troubles));
+        }
+        let leaf = self.serve_and_fetch().await?;
+        if stays {
+            self.invite(leaf.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// What may be tried now.
+    fn invite(&self, leaf: Option<&Value>) -> Result<(), Failure> {
+        self.show.settle();
+        let guide = &self.cluster.guide;
+        match leaf {
+            Some(leaf) => {
+                let text =
+                    guide.to_try(leaf).map_err(|error| Failure::Failed(error.to_string()))?;
+                self.show.print(&text);
+            }
+            None => self.say(&format!("the cluster is at {}", guide.kubeconfig().display())),
+        }
+        self.say("it stays up until you press Ctrl-C");
+        Ok(())
+    }
+
+    /// Tells what is decided until the end is asked for.
+    async fn stay(&self) {
+        let mut told = self.cluster.running.decisions.subscribe();
+        let mut stopped = std::pin::pin!(operator::stopped());
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                told = told.recv() => match told {
+                    Ok(decision) => self.show.decided(&decision),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        }
     }
 
     /// Shows every decision until nothing more is to come of what was applied.
@@ -157,49 +213,63 @@ impl Dev {
         loop {
             tokio::select! {
                 biased;
-                Ok(decision) = told.recv() => self.say(&in_words(&decision)),
+                Ok(decision) = told.recv() => self.show.decided(&decision),
                 _ = looks.tick() => {
-                    let rests = outcome::rests(&self.service, &self.running).await;
-                    if rests || self.started.elapsed() > PATIENCE {
+                    let Cluster { service, running, .. } = &self.cluster;
+                    let rests = outcome::rests(service, running).await;
+                    if rests || self.show.elapsed() > PATIENCE {
                         break;
                     }
                 }
             }
         }
         while let Ok(decision) = told.try_recv() {
-            self.say(&in_words(&decision));
+            self.show.decided(&decision);
         }
     }
 
     /// Says what did not come to be; the operator is stopped before, so that its Events are there.
-    async fn fail(self, troubles: &[Trouble]) -> Failure {
-        let waited = match self.started.elapsed() {
+    async fn fail(self, troubles: &[Trouble], stays: bool) -> Failure {
+        let waited = match self.show.elapsed() {
             passed if passed > PATIENCE => format!("not everything rests after {PATIENCE:?}"),
             _ => "nothing more will come of it by itself".to_owned(),
         };
-        self.running.stop().await;
-        let told = outcome::told(&self.service, troubles);
+        let service = self.cluster.service.clone();
+        let told = |service: &_| outcome::told(service, troubles);
+        if stays {
+            self.show.settle();
+            self.say(&format!("{waited}:\n{}", told(&service)));
+            self.say(&format!("the cluster is at {}", self.cluster.guide.kubeconfig().display()));
+            self.say("it stays up until you press Ctrl-C");
+            self.stay().await;
+        }
+        if let Err(failure) = self.cluster.stop().await {
+            return failure;
+        }
+        let told = told(&service);
         Failure::Failed(format!("{waited}, and this is not as it was asked for:\n{told}"))
     }
 
-    /// Serves the last leaf certificate, and fetches it as a client that trusts only its CA.
-    async fn serve_and_fetch(&self) -> Result<(), Failure> {
-        let certificates = outcome::objects(&self.service, Kind::Certificate);
+    /// Serves the last leaf certificate, and fetches it as a client that trusts only its CA. The
+    /// Certificate; none if there is no server's.
+    async fn serve_and_fetch(&self) -> Result<Option<Arc<Value>>, Failure> {
+        let Cluster { service, ca, .. } = &self.cluster;
+        let certificates = outcome::objects(service, Kind::Certificate);
         let leaf = certificates.iter().rev().find_map(|object| Some((object, host_of(object)?)));
         let Some((leaf, host)) = leaf else {
             self.say("no Certificate of a server among them: nothing is served");
-            return Ok(());
+            return Ok(None);
         };
         let namespace = leaf["metadata"]["namespace"].as_str().unwrap_or_default();
         let secret = leaf["spec"]["secretName"].as_str().unwrap_or_default();
-        let secret = self.service.with(|server, _| server.peek("secrets", namespace, secret));
+        let secret = service.with(|server, _| server.peek("secrets", namespace, secret));
         let secret = secret.ok_or_else(|| Failure::Failed("the Secret is gone".to_owned()))?;
-        let fetched = serve::serve_and_fetch(&secret, &host)
+        let fetched = serve::serve_and_fetch(&secret, &host, &ca.roots)
             .await
             .map_err(|error| Failure::Failed(format!("https://{host}: {error}")))?;
         self.say(&format!("served   https://{host} on {}", fetched.address));
         self.say(&format!("fetched  {:?}, over {}", fetched.body, fetched.protocol));
-        self.say(&format!("verified {host} against ca.crt of the Secret alone"));
+        self.say(&format!("verified {host} against {}", fetched.against));
         let end = leaf["status"]["notAfter"].as_str().unwrap_or_default();
         let renewal = leaf["status"]["renewalTime"].as_str().unwrap_or_default();
         self.say(&format!(
@@ -209,7 +279,7 @@ impl Dev {
                 renewal => format!("renewed at {renewal}"),
             }
         ));
-        Ok(())
+        Ok(Some(leaf.clone()))
     }
 }
 
@@ -238,12 +308,6 @@ fn host_of(certificate: &Value) -> Option<String> {
         return None;
     }
     Some(spec["dnsNames"][0].as_str()?.replace('*', "www"))
-}
-
-fn in_words(decision: &Decision) -> String {
-    let Decision { object, from, to, why } = decision;
-    let why = why.as_deref().unwrap_or("the plan does not explain it");
-    format!("{object}: {from} -> {to}: {why}")
 }
 
 #[cfg(test)]

@@ -177,6 +177,7 @@ impl AcmeFlags {
         let labels: BTreeMap<String, String> =
             labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         Ok(AcmeOptions {
+            edge: None,
             responder_ips: list(&self.acme_http01_responder_ip)
                 .iter()
                 .map(ip)

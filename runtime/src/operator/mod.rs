@@ -91,6 +91,28 @@ pub fn start_recording(
     leadership: tokio_watch::Receiver<Leadership>,
     total: u64,
 ) -> std::io::Result<Running> {
+    begin(setup, leadership, total, None)
+}
+
+/// Starts an operator that answers HTTP-01 at a port that is open already, which its options
+/// name.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_answering(
+    setup: Setup,
+    leadership: tokio_watch::Receiver<Leadership>,
+    responder: tokio::net::TcpListener,
+) -> std::io::Result<Running> {
+    begin(setup, leadership, RECORD_TOTAL, Some(responder))
+}
+
+fn begin(
+    setup: Setup,
+    leadership: tokio_watch::Receiver<Leadership>,
+    total: u64,
+    listener: Option<tokio::net::TcpListener>,
+) -> std::io::Result<Running> {
     let kube = Kube::new(setup.client).paced(setup.pace);
     let keys = KeyStore::default();
     let (events, writer) = Events::new(kube.clone());
@@ -98,7 +120,8 @@ pub fn start_recording(
     let (stop, stopped) = tokio_watch::channel(None);
     let challenges = Follow::challenges(&kube, &setup.projector, &setup.namespace);
     let responder =
-        tokio::spawn(answer(acme.clone(), stopped.clone(), leadership.clone(), challenges));
+        answer((acme.clone(), listener), stopped.clone(), leadership.clone(), challenges);
+    let responder = tokio::spawn(responder);
     let parts = (kube.clone(), setup.projector.clone(), keys.clone());
     let ports = Ports::new(parts.0, parts.1, parts.2, events, acme, setup.fence);
     let program = Everleaf::new(setup.options.clone());
@@ -141,7 +164,7 @@ impl Follow {
 
 /// Answers HTTP-01 and TLS-ALPN-01 challenges until the end was asked for, leading or not.
 async fn answer(
-    acme: AcmeShared,
+    (acme, listener): (AcmeShared, Option<tokio::net::TcpListener>),
     stopped: tokio_watch::Receiver<Option<Instant>>,
     leadership: tokio_watch::Receiver<Leadership>,
     challenges: Follow,
@@ -158,7 +181,11 @@ async fn answer(
         }
     };
     let files = async {
-        if let Some(listener) = open(ports.0, "HTTP-01").await {
+        let listener = match listener {
+            Some(open) => Some(open),
+            None => open(ports.0, "HTTP-01").await,
+        };
+        if let Some(listener) = listener {
             http01::serve(listener, acme.tokens().clone(), ended()).await;
         }
     };

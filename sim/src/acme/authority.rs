@@ -6,6 +6,7 @@ use everleaf_pki::{
     CaSigner, CertInfo, CsrError, CsrInfo, CsrSpec, Curve, Encoding, Issue, KeyError, KeyKind,
     Limits, Malformed, Name, PrivateKey, PublicKey, SignError, SubjectFields, Usage, self_sign,
 };
+use serde_json::{Value, json};
 
 use super::identifier::{Identifier, Identifiers};
 use super::issue::Leaf;
@@ -50,6 +51,8 @@ pub struct Authority {
     /// The topmost intermediate, by root.
     top: Vec<CertInfo>,
     roots: Vec<CertInfo>,
+    /// The issuing intermediate's.
+    key: PrivateKey,
     /// Signs the requests that the certificates are written from, and is the wrong key.
     scratch: PrivateKey,
 }
@@ -87,8 +90,35 @@ impl Authority {
             lower: above,
             top,
             roots: root_certificates,
+            key,
             scratch: new_key()?,
         })
+    }
+
+    /// Its certificates and the key that it issues with, for [`Authority::restore`]. Whoever has
+    /// them is this CA.
+    pub fn save(&self) -> Result<Value, AuthorityError> {
+        let pem = |all: &[CertInfo]| all.iter().map(CertInfo::to_pem).collect::<Vec<_>>();
+        let key = self.key.to_pem(Encoding::Pkcs8)?;
+        Ok(json!({"key": *key, "lower": pem(&self.lower), "top": pem(&self.top),
+            "roots": pem(&self.roots)}))
+    }
+
+    /// The CA that was saved.
+    ///
+    /// # Errors
+    /// If something is missing or does not belong together.
+    pub fn restore(saved: &Value) -> Result<Self, AuthorityError> {
+        let (limits, read) = (Limits::default(), |name: &str| certificates(&saved[name]));
+        let (lower, top, roots) = (read("lower")?, read("top")?, read("roots")?);
+        let issuing = lower.first().or(top.first()).ok_or(AuthorityError::NoChain(0))?;
+        if top.len() != roots.len() {
+            return Err(AuthorityError::NoChain(roots.len()));
+        }
+        let key = saved["key"].as_str().unwrap_or_default();
+        let key = PrivateKey::from_pem(key.as_bytes(), &limits)?;
+        let signer = signer(issuing, &key)?;
+        Ok(Authority { signer, lower, top, roots, key, scratch: new_key()? })
     }
 
     /// The key identifier that leaves name their issuer by.
@@ -131,6 +161,16 @@ impl Authority {
         };
         Ok(self.signer.issue(&request, &issue)?.leaf)
     }
+}
+
+fn certificates(saved: &Value) -> Result<Vec<CertInfo>, AuthorityError> {
+    let all = saved.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut out = Vec::new();
+    for pem in all.iter().take(MAX_INTERMEDIATES).filter_map(Value::as_str) {
+        let chain = CertInfo::parse_chain(pem.as_bytes(), &Limits::default());
+        out.extend(chain.map_err(SignError::from)?);
+    }
+    Ok(out)
 }
 
 fn new_key() -> Result<PrivateKey, KeyError> {

@@ -11,10 +11,9 @@
 //!
 //! It knows nothing about: users and permissions (but for the fault that answers 403), admission
 //! webhooks, conversion between versions, CEL rules, `pattern`, `oneOf` and `anyOf` in schemas,
-//! validation ratcheting, protobuf, tables for kubectl, node ports, quotas, priority and
-//! fairness, and any kind not named above. Of strategic merge patches it does not honour
-//! `$setElementOrder`; directives it does not know get 415. `managedFields` of an object are
-//! kept in the version they were written in.
+//! validation ratcheting, protobuf, node ports, quotas, priority and fairness, and any kind not
+//! named above. Directives of strategic merge patches that it does not know get 415.
+//! `managedFields` of an object are kept in the version they were written in.
 
 mod audit;
 mod decode;
@@ -27,10 +26,12 @@ mod remove;
 mod request;
 mod resource;
 mod rules;
+mod saved;
 mod schema;
 mod selector;
 mod status;
 mod store;
+mod strategic;
 mod structural;
 mod watch;
 mod write;
@@ -44,7 +45,10 @@ pub use audit::{Audit, AuditKey, AuditRecord};
 pub use faults::{Ask, Fault, Faults, Script, When};
 pub use names::rfc3339;
 pub use request::{Options, PatchType, Request, Response, Verb};
-pub use resource::{CrdError, ResourceDef, read_crds};
+pub use resource::{Column, CrdError, ResourceDef, read_crds};
+pub(crate) use rules::event_to_core;
+pub use saved::RestoreError;
+pub(crate) use schema::OBJECT_META_TEXT;
 pub use schema::{ListType, Schema, Type};
 pub use selector::Selector;
 pub use status::{ApiError, Cause, Details};

@@ -1,8 +1,6 @@
-//! Merge patches, JSON patches, and strategic merge patches along a schema.
+//! Merge patches and JSON patches; strategic ones are next door.
 
 use serde_json::{Map, Value};
-
-use super::schema::{ListType, Schema};
 
 /// RFC 7386.
 pub(crate) fn merge(target: &mut Value, patch: &Value) {
@@ -107,88 +105,6 @@ fn remove(target: &mut Value, path: &str) -> Result<Value, JsonPatchError> {
     }
 }
 
-/// A strategic merge patch: as a merge patch, but lists with keys merge by key and sets unite.
-/// `$patch: delete`, `$patch: replace` and `$deleteFromPrimitiveList` are honoured; the order
-/// asked for by `$setElementOrder` is not. `Err` names a directive that is not understood.
-pub(crate) fn strategic(
-    schema: Option<&Schema>,
-    target: &mut Value,
-    patch: &Value,
-) -> Result<(), String> {
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return Ok(());
-    };
-    let replace = changes.get("$patch").is_some_and(|v| v == "replace");
-    if replace || !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Some(map) = target.as_object_mut() else { return Ok(()) };
-    for (name, change) in changes {
-        if let Some(directive) = name.strip_prefix('$') {
-            directed(map, directive, change)?;
-        } else if change.is_null() {
-            map.remove(name);
-        } else {
-            let sub = schema.and_then(|s| s.field(name).ok()).and_then(|(s, _)| s);
-            let here = map.entry(name.clone()).or_insert(Value::Null);
-            match change {
-                Value::Array(items) => strategic_list(sub, here, items)?,
-                _ => strategic(sub, here, change)?,
-            }
-        }
-    }
-    Ok(())
-}
-
-fn directed(map: &mut Map<String, Value>, text: &str, change: &Value) -> Result<(), String> {
-    if let Some(name) = text.strip_prefix("deleteFromPrimitiveList/") {
-        let gone = change.as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(Value::Array(all)) = map.get_mut(name) {
-            all.retain(|item| !gone.contains(item));
-        }
-        return Ok(());
-    }
-    let known = text.starts_with("setElementOrder/") || (text == "patch" && change == "replace");
-    if known { Ok(()) } else { Err(format!("${text}")) }
-}
-
-fn strategic_list(
-    schema: Option<&Schema>,
-    target: &mut Value,
-    items: &[Value],
-) -> Result<(), String> {
-    let list = schema.map(|s| &s.list);
-    let Some(list) = list.filter(|l| **l != ListType::Atomic) else {
-        *target = Value::Array(items.to_vec());
-        return Ok(());
-    };
-    if !target.is_array() {
-        *target = Value::Array(Vec::new());
-    }
-    let Some(all) = target.as_array_mut() else { return Ok(()) };
-    for item in items {
-        let ListType::Map(keys) = list else {
-            if !all.contains(item) {
-                all.push(item.clone());
-            }
-            continue;
-        };
-        // The first key is upstream's patchMergeKey for every list we hold.
-        let same = |other: &Value| keys.first().is_some_and(|k| other.get(k) == item.get(k));
-        let found = all.iter().position(same);
-        match (found, item.get("$patch").and_then(Value::as_str)) {
-            (Some(at), Some("delete")) => drop(all.remove(at)),
-            (None, Some("delete")) => {}
-            (Some(at), _) => {
-                strategic(schema.and_then(|s| s.items.as_deref()), &mut all[at], item)?;
-            }
-            (None, _) => all.push(item.clone()),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
@@ -219,19 +135,5 @@ mod tests {
         let fails = json!([{"op": "replace", "path": "/x", "value": 1}]);
         assert_eq!(json(&mut target, &fails), Err(JsonPatchError::Failed));
         assert_eq!(json(&mut target, &json!({})), Err(JsonPatchError::Malformed));
-    }
-
-    #[test]
-    fn strategic_merge_knows_keyed_lists_and_refuses_other_directives() {
-        let schema = Schema::from_value(&json!({"type": "object", "properties": {"l": {
-            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
-            "items": {"type": "object"}}}}));
-        let mut target = json!({"l": [{"k": 1, "v": 1}, {"k": 2}]});
-        let patch = json!({"$setElementOrder/l": [], "l": [{"k": 1, "v": 2}, {"k": 3},
-            {"k": 2, "$patch": "delete"}]});
-        strategic(Some(&schema), &mut target, &patch).unwrap();
-        assert_eq!(target, json!({"l": [{"k": 1, "v": 2}, {"k": 3}]}));
-        let odd = json!({"$retainKeys": ["a"]});
-        assert_eq!(strategic(Some(&schema), &mut target, &odd), Err("$retainKeys".into()));
     }
 }

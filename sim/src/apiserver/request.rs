@@ -13,7 +13,7 @@ pub enum PatchType {
     Merge,
     /// RFC 6902.
     Json,
-    /// Kubernetes' own, for built-in types only. Read as a merge patch; lists are refused.
+    /// Kubernetes' own, for built-in types only.
     Strategic,
     /// Server-side apply.
     Apply,

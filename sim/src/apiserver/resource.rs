@@ -1,5 +1,7 @@
 //! What kinds of object the server holds, read from CustomResourceDefinitions.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,6 +24,23 @@ pub enum CrdError {
         /// What is missing.
         what: &'static str,
     },
+}
+
+/// A column of `kubectl get`, beside the name (`additionalPrinterColumns`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Column {
+    /// The heading.
+    pub name: String,
+    /// `type`: `string`, `integer`, `number`, `boolean` or `date`.
+    pub kind: String,
+    /// `format`, or empty.
+    pub format: String,
+    /// `description`, or empty.
+    pub description: String,
+    /// 0 is always shown, more with `-o wide`.
+    pub priority: i64,
+    /// Where the value is, as a simple JSONPath.
+    pub path: String,
 }
 
 /// One resource: names, scope, schema and the switches its kind has.
@@ -59,6 +78,10 @@ pub struct ResourceDef {
     pub unconditional_update: bool,
     /// Whether objects can only be read.
     pub read_only: bool,
+    /// What `kubectl get` shows beside the name.
+    pub columns: Vec<Column>,
+    /// The schema as it was written, for OpenAPI.
+    pub written: Arc<Value>,
 }
 
 impl ResourceDef {
@@ -131,6 +154,8 @@ fn read_crd(crd: &Value) -> Result<ResourceDef, CrdError> {
         selectable: selectable(version),
         schema: with_metadata(Schema::from_value(raw)),
         generation: true,
+        columns: columns(version),
+        written: Arc::new(raw.clone()),
         ..ResourceDef::default()
     })
 }
@@ -144,6 +169,25 @@ fn selectable(version: &Value) -> Vec<String> {
     let all = version["selectableFields"].as_array().map(Vec::as_slice).unwrap_or_default();
     let paths = all.iter().filter_map(|f| f["jsonPath"].as_str());
     paths.map(|p| p.trim_start_matches('.').to_owned()).collect()
+}
+
+/// The columns of a version; where it names none, the age.
+fn columns(version: &Value) -> Vec<Column> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let Some(all) = version["additionalPrinterColumns"].as_array() else {
+        let path = ".metadata.creationTimestamp".to_owned();
+        let (name, kind) = ("Age".to_owned(), "date".to_owned());
+        return vec![Column { name, kind, path, ..Column::default() }];
+    };
+    let read = |column: &Value| Column {
+        name: text(&column["name"]),
+        kind: text(&column["type"]),
+        format: text(&column["format"]),
+        description: text(&column["description"]),
+        priority: column["priority"].as_i64().unwrap_or_default(),
+        path: text(&column["jsonPath"]),
+    };
+    all.iter().map(read).collect()
 }
 
 fn with_metadata(mut schema: Schema) -> Schema {

@@ -167,14 +167,18 @@ fn strings(value: &Value, name: &str) -> Vec<String> {
 }
 
 /// `ObjectMeta`, with the list types field ownership needs.
-pub(crate) static OBJECT_META: LazyLock<Schema> = LazyLock::new(|| {
+pub(crate) static OBJECT_META: LazyLock<Schema> =
+    LazyLock::new(|| Schema::from_value(&OBJECT_META_TEXT));
+
+/// The same as it is written.
+pub(crate) static OBJECT_META_TEXT: LazyLock<Value> = LazyLock::new(|| {
     let text = json!({"type": "string"});
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let count = json!({"type": "integer"});
     let owner = json!({"type": "object", "x-kubernetes-map-type": "atomic", "properties": {
         "apiVersion": text, "kind": text, "name": text, "uid": text,
         "controller": {"type": "boolean"}, "blockOwnerDeletion": {"type": "boolean"}}});
-    Schema::from_value(&json!({"type": "object", "properties": {
+    json!({"type": "object", "properties": {
         "name": text, "generateName": text, "namespace": text, "selfLink": text, "uid": text,
         "resourceVersion": text, "generation": count, "creationTimestamp": text,
         "deletionTimestamp": text, "deletionGracePeriodSeconds": count,
@@ -184,5 +188,5 @@ pub(crate) static OBJECT_META: LazyLock<Schema> = LazyLock::new(|| {
             "x-kubernetes-list-map-keys": ["uid"], "items": owner},
         "managedFields": {"type": "array", "items": {
             "type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-    }}))
+    }})
 });

@@ -99,6 +99,12 @@ impl Store {
         object
     }
 
+    /// Puts an object there as it is, with the version it has; no watch is told.
+    pub(crate) fn load(&mut self, resource: &str, key: Key, object: Arc<Value>) {
+        let table = self.tables.entry(resource.to_owned()).or_default();
+        table.objects.insert(key, object);
+    }
+
     /// Removes an object.
     pub(crate) fn remove(&mut self, now: i64, resource: &str, key: &Key) {
         let Some(table) = self.tables.get_mut(resource) else { return };

@@ -14,7 +14,7 @@ use super::request::{PatchType, Request, Response, Verb};
 use super::resource::ResourceDef;
 use super::rules;
 use super::status::{ApiError, Cause};
-use super::structural;
+use super::{strategic, structural};
 
 /// Metadata only the server sets; a write without them keeps the stored ones.
 const KEPT: [&str; 7] = [
@@ -394,7 +394,7 @@ fn patched(
             ));
         }
         PatchType::Strategic => {
-            patch::strategic(Some(&def.schema), &mut out, body).map_err(|directive| {
+            strategic::merge(Some(&def.schema), &mut out, body).map_err(|directive| {
                 let why = format!("application/merge-patch+json (not understood: {directive})");
                 ApiError::unsupported_media_type(&why)
             })?;

@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::table::{Form, Printer};
 use super::{BodyError, Shared};
-use crate::apiserver::Watch;
+use crate::apiserver::{EventType, ResourceDef, Watch, WatchEvent};
 
 /// The body of an answer.
 pub struct ApiBody(Kind);
@@ -24,6 +25,9 @@ struct Lines {
     watch: Watch,
     ticket: u64,
     pending: VecDeque<Bytes>,
+    form: Option<(Arc<ResourceDef>, Form)>,
+    /// Whether an event has gone out with the headers of its Table.
+    headed: bool,
 }
 
 impl ApiBody {
@@ -31,8 +35,22 @@ impl ApiBody {
         ApiBody(Kind::Full(Some(text)))
     }
 
-    pub(super) fn watch(shared: Arc<Shared>, watch: Watch, ticket: u64) -> Self {
-        ApiBody(Kind::Watch(Box::new(Lines { shared, watch, ticket, pending: VecDeque::new() })))
+    /// The events of a watch, as Tables if a form is given.
+    pub(super) fn watch(
+        shared: Arc<Shared>,
+        watch: Watch,
+        ticket: u64,
+        form: Option<(Arc<ResourceDef>, Form)>,
+    ) -> Self {
+        let pending = VecDeque::new();
+        ApiBody(Kind::Watch(Box::new(Lines {
+            shared,
+            watch,
+            ticket,
+            pending,
+            form,
+            headed: false,
+        })))
     }
 }
 
@@ -40,10 +58,13 @@ impl Lines {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.pending.is_empty() && !self.watch.ended() {
             let now = self.shared.now();
-            let mut state = self.shared.lock();
+            let shared = self.shared.clone();
+            let mut state = shared.lock();
             let events = state.server.poll_watch(now, &mut self.watch);
-            let lines = events.iter().map(|e| Bytes::from(format!("{}\n", e.to_value())));
-            self.pending.extend(lines);
+            for event in &events {
+                let line = self.line(event, now);
+                self.pending.push_back(line);
+            }
             // Under the same lock as the look, so that no write can fall between the two.
             state.wakers.insert(self.ticket, context.waker().clone());
         }
@@ -52,6 +73,21 @@ impl Lines {
             None if self.watch.ended() => Poll::Ready(None),
             None => Poll::Pending,
         }
+    }
+}
+
+impl Lines {
+    fn line(&mut self, event: &WatchEvent, now: i64) -> Bytes {
+        let mut told = event.to_value();
+        if let Some((def, form)) = &self.form {
+            let printer = Printer::new(def, *form, now);
+            let headers = !std::mem::replace(&mut self.headed, true);
+            told["object"] = match event.kind {
+                EventType::Bookmark => printer.bookmark(&event.object, headers),
+                _ => printer.table(&event.object, headers),
+            };
+        }
+        Bytes::from(format!("{told}\n"))
     }
 }
 

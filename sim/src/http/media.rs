@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
 
+use super::table::{Form, Include};
 use crate::apiserver::{ApiError, PatchType};
 
 /// How the client wants objects.
@@ -12,6 +13,7 @@ pub(super) enum Shown {
     Whole,
     Metadata,
     MetadataList,
+    Table(Form),
 }
 
 /// The first acceptable form in `Accept`.
@@ -25,12 +27,40 @@ fn one(part: &str) -> Option<Shown> {
     if !matches!(words.next()?, "application/json" | "application/*" | "*/*" | "") {
         return None;
     }
-    let wanted = words.find_map(|w| w.strip_prefix("as="));
-    match wanted {
+    let parameters: Vec<&str> = words.collect();
+    let given = |name: &str| parameters.iter().find_map(|word| word.strip_prefix(name));
+    match given("as=") {
         None => Some(Shown::Whole),
         Some("PartialObjectMetadata") => Some(Shown::Metadata),
         Some("PartialObjectMetadataList") => Some(Shown::MetadataList),
+        Some("Table") => {
+            let version = ["v1", "v1beta1"].into_iter().find(|v| Some(*v) == given("v="))?;
+            Some(Shown::Table(Form { version, include: Include::default() }))
+        }
         Some(_) => None,
+    }
+}
+
+/// Whether one other type is accepted.
+pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> Result<(), ApiError> {
+    let text = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
+    let mut named = text.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
+    match named.any(|name| name == kind || name == "*/*") {
+        true => Ok(()),
+        false => Err(ApiError::not_acceptable(kind)),
+    }
+}
+
+/// What rows of a Table have of their objects (`includeObject`).
+pub(super) fn include(text: &str) -> Result<Include, ApiError> {
+    match text {
+        "" | "Metadata" => Ok(Include::Metadata),
+        "Object" => Ok(Include::Object),
+        "None" => Ok(Include::Nothing),
+        other => Err(ApiError::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"{other}\": \
+             must be 'Metadata', 'Object', 'None', or empty"
+        ))),
     }
 }
 
@@ -55,8 +85,10 @@ pub(super) fn patch_type(headers: &HeaderMap) -> Result<PatchType, ApiError> {
 
 /// An object or `DeleteOptions`.
 pub(super) fn read_object(headers: &HeaderMap, body: &[u8], kind: &str) -> Result<Value, ApiError> {
-    if !matches!(content_type(headers), "" | "application/json") {
-        return Err(ApiError::unsupported_media_type("application/json"));
+    match content_type(headers) {
+        "" | "application/json" => {}
+        "application/yaml" => return read_yaml(body),
+        _ => return Err(ApiError::unsupported_media_type("application/json, application/yaml")),
     }
     serde_json::from_slice(body).map_err(|error| {
         let shown: String = String::from_utf8_lossy(body).chars().take(100).collect();
@@ -67,13 +99,16 @@ pub(super) fn read_object(headers: &HeaderMap, body: &[u8], kind: &str) -> Resul
     })
 }
 
-/// A patch body. Of YAML only the part that is JSON is read.
+/// A patch body.
 pub(super) fn read_patch(kind: PatchType, body: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(body).map_err(|error| match kind {
-        PatchType::Apply => {
-            let accepted = format!("application/apply-patch+yaml written as JSON ({error})");
-            ApiError::unsupported_media_type(&accepted)
-        }
-        _ => ApiError::bad_request("invalid JSON patch"),
+    serde_json::from_slice(body).or_else(|_| match kind {
+        PatchType::Apply => read_yaml(body),
+        _ => Err(ApiError::bad_request("invalid JSON patch")),
     })
+}
+
+/// One document of YAML. Depth and the repetition of aliases are bounded by the parser.
+fn read_yaml(body: &[u8]) -> Result<Value, ApiError> {
+    serde_yaml::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }

@@ -4,14 +4,17 @@
 //! behind a socket. Time comes from a closure, so it may be virtual; open watches are woken by
 //! writes through any clone, and by [`ApiService::wake`] when only time has passed.
 //!
-//! It speaks `application/json` and nothing else (406 and 415 say so), has no TLS and asks
-//! nobody who they are. It serves discovery (the unaggregated form), `/version` and the health
-//! paths, but no OpenAPI.
+//! It answers in JSON and reads JSON and YAML (406 and 415 say so), has no TLS and asks nobody who
+//! they are. Objects come whole, as metadata or as the Tables that `kubectl get` prints. It
+//! serves discovery (the unaggregated form), `/version`, the health paths, and OpenAPI so far as
+//! kubectl needs it. A path that is not served gets a `Status`, where upstream has a text.
 
 mod body;
 mod discovery;
 mod media;
+mod openapi;
 mod route;
+mod table;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -27,7 +30,9 @@ use tower::BoxError;
 
 use crate::apiserver::{ApiError, ApiServer, Request, Response, Verb};
 pub use body::ApiBody;
+use media::Shown;
 use route::Route;
+use table::Printer;
 
 /// Largest request body, in bytes, as upstream.
 const MAX_BODY: usize = 3 << 20;
@@ -112,32 +117,48 @@ impl ApiService {
         self.shared.lock().wake();
     }
 
-    fn respond(&self, request: &Request) -> Result<http::Response<ApiBody>, ServiceError> {
+    fn respond(
+        &self,
+        request: &Request,
+        shown: Shown,
+    ) -> Result<http::Response<ApiBody>, ServiceError> {
         if request.verb == Verb::Watch {
-            return self.watch(request);
+            return self.watch(request, shown);
         }
         let now = self.shared.now();
         let mut state = self.shared.lock();
-        let response = state.server.handle(now, request);
+        let mut response = state.server.handle(now, request);
         if request.verb.writes() {
             if self.shared.collects {
                 state.server.collect_garbage(now);
             }
             state.wake();
         }
+        if let (Shown::Table(form), Ok(def)) = (shown, state.server.def(&request.resource)) {
+            response.body = Arc::new(Printer::new(&def, form, now).table(&response.body, true));
+        }
         drop(state);
         self.render(&response)
     }
 
-    fn watch(&self, request: &Request) -> Result<http::Response<ApiBody>, ServiceError> {
+    fn watch(
+        &self,
+        request: &Request,
+        shown: Shown,
+    ) -> Result<http::Response<ApiBody>, ServiceError> {
         let now = self.shared.now();
         let mut state = self.shared.lock();
         let opened = state.server.open_watch(now, request);
+        let def = state.server.def(&request.resource).ok();
+        let form = def.and_then(|def| match shown {
+            Shown::Table(form) => Some((def, form)),
+            _ => None,
+        });
         let ticket = state.ticket();
         drop(state);
         match opened {
             Ok(watch) => {
-                let body = ApiBody::watch(self.shared.clone(), watch, ticket);
+                let body = ApiBody::watch(self.shared.clone(), watch, ticket, form);
                 Ok(self.headed(200, "application/json", body))
             }
             Err(refused) => self.render(&refused),
@@ -192,11 +213,14 @@ impl ApiService {
             route::route(&state.server, parts, body)
         };
         match route {
-            Ok(Route::Resource(request)) => self.respond(&request),
+            Ok(Route::Resource(request, shown)) => self.respond(&request, shown),
             Ok(Route::Document(document)) => Ok(self.json(200, &document)),
             Ok(Route::Text(code, text)) => {
                 let body = ApiBody::full(Bytes::from_static(text.as_bytes()));
                 Ok(self.headed(code, "text/plain; charset=utf-8", body))
+            }
+            Ok(Route::Bytes(kind, bytes)) => {
+                Ok(self.headed(200, kind, ApiBody::full(Bytes::from(bytes))))
             }
             Err(error) => Ok(self.refuse(&error)),
         }

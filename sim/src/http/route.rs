@@ -3,18 +3,24 @@
 use http::{Method, header::USER_AGENT, request::Parts};
 use serde_json::Value;
 
-use super::discovery;
 use super::media::{self, Shown};
+use super::{discovery, openapi};
 use crate::apiserver::{ApiError, ApiServer, Options, Request, ResourceDef, Verb};
 
 /// What a request turned out to be.
 pub(super) enum Route {
-    Resource(Box<Request>),
+    Resource(Box<Request>, Shown),
     Document(Value),
     Text(u16, &'static str),
+    /// Of a content type of its own.
+    Bytes(&'static str, Vec<u8>),
 }
 
-const NO_PAGE: Route = Route::Text(404, "404 page not found\n");
+/// A path that is none, told as what it is; upstream has a page of text for it.
+fn no_page(path: &str) -> ApiError {
+    let text = format!("the server could not find the requested resource: {path} is not served");
+    ApiError::new(404, "NotFound", text)
+}
 
 /// Finds out what is asked for. Errors are answers already.
 pub(super) fn route(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Route, ApiError> {
@@ -22,25 +28,31 @@ pub(super) fn route(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Ro
     if matches!(path, "/healthz" | "/livez" | "/readyz") {
         return Ok(Route::Text(200, "ok"));
     }
+    if path == "/openapi/v2" {
+        media::accepts(&parts.headers, openapi::v2::ASKED)?;
+        return Ok(Route::Bytes(openapi::v2::ANSWERED, openapi::v2::document(server)));
+    }
     let segments: Vec<String> =
         path.split('/').filter(|s| !s.is_empty()).map(|s| decoded(s, false)).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let Some(document) = discovery::document(server, &segments) {
+    let document = discovery::document(server, &segments);
+    if let Some(document) = document.or_else(|| openapi::document(server, &segments)) {
         media::accepted(&parts.headers)?;
         return Ok(Route::Document(document));
     }
     let (group, version, rest) = match segments.as_slice() {
         ["api", version, rest @ ..] => ("", *version, rest),
         ["apis", group, version, rest @ ..] => (*group, *version, rest),
-        _ => return Ok(NO_PAGE),
+        _ => return Err(no_page(path)),
     };
     let (legacy_watch, rest) = match rest {
         ["watch", rest @ ..] => (true, rest),
         other => (false, other),
     };
-    let Some((def, target)) = locate(server, group, version, rest) else { return Ok(NO_PAGE) };
-    let request = read(parts, body, def, &target, legacy_watch)?;
-    Ok(Route::Resource(Box::new(request)))
+    let Some((def, target)) = locate(server, group, version, rest) else {
+        return Err(no_page(path));
+    };
+    read(parts, body, def, &target, legacy_watch)
 }
 
 /// The place a path names.
@@ -89,7 +101,7 @@ fn read(
     def: &ResourceDef,
     target: &Target<'_>,
     legacy_watch: bool,
-) -> Result<Request, ApiError> {
+) -> Result<Route, ApiError> {
     let query = query(parts.uri.query().unwrap_or_default());
     let watches = legacy_watch || query.iter().any(|(k, v)| k == "watch" && truthy(v));
     let verb = verb(parts, target, watches, legacy_watch)?;
@@ -97,9 +109,13 @@ fn read(
         Request::new(verb, &def.key(), target.namespace.unwrap_or_default(), target.name);
     request.subresource = target.subresource.to_owned();
     request.options = options(&query)?;
-    let shown = media::accepted(&parts.headers)?;
+    let mut shown = media::accepted(&parts.headers)?;
     check_shown(shown, verb, def)?;
-    request.options.metadata_only = shown != Shown::Whole;
+    if let Shown::Table(form) = &mut shown {
+        let asked = query.iter().find(|(name, _)| name == "includeObject");
+        form.include = media::include(asked.map_or("", |(_, value)| value.as_str()))?;
+    }
+    request.options.metadata_only = matches!(shown, Shown::Metadata | Shown::MetadataList);
     let agent = parts.headers.get(USER_AGENT).and_then(|v| v.to_str().ok());
     request.user_agent = agent.unwrap_or_default().to_owned();
     request.body = match verb {
@@ -110,7 +126,7 @@ fn read(
         }
         _ => Value::Null,
     };
-    Ok(request)
+    Ok(Route::Resource(Box::new(request), shown))
 }
 
 /// A list is not one object's metadata, and one object no list.

@@ -12,6 +12,7 @@ pub mod acme;
 mod audit;
 mod authority;
 mod cluster;
+mod dev;
 mod fault_proxy;
 mod history;
 mod jws;
@@ -28,6 +29,7 @@ pub use account::{ServiceAccount, deployed_rules, everything, namespace_rules, r
 pub use audit::{Audit, Write};
 pub use authority::Authority;
 pub use cluster::{Cluster, TEST_MANAGER};
+pub use dev::{Dev, has_kubectl};
 pub use fault_proxy::{Asked, Exchange, Fault, FaultProxy};
 pub use history::History;
 pub use jws::RsaAccount;

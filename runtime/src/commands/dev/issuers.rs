@@ -45,18 +45,48 @@ fn namespace(object: &Value) -> &str {
     }
 }
 
-/// Takes the ACME issuers out of the manifests: here is no network, and nobody who could reach a
-/// challenge.
-pub(super) fn take_acme(manifests: &mut Vec<Manifest>) -> BTreeSet<Named> {
-    let mut taken = BTreeSet::new();
-    manifests.retain(|manifest| {
-        let acme = manifest.object.pointer("/spec/acme").is_some_and(Value::is_object);
-        let named = defined(&manifest.object).filter(|_| acme);
-        let stays = named.is_none();
-        taken.extend(named);
-        stays
+/// What became of the ACME issuers among the manifests.
+#[derive(Default)]
+pub(super) struct Acme {
+    /// They ask the CA at hand, instead of the one that they name.
+    pub led: BTreeSet<Named>,
+    /// A CA issuer stands in: their solvers need a world that is not here.
+    pub replaced: BTreeSet<Named>,
+}
+
+/// Leads the ACME issuers to the CA whose directory is given, or takes them out of the manifests.
+pub(super) fn lead_acme(manifests: &mut Vec<Manifest>, directory: &str) -> Acme {
+    let mut acme = Acme::default();
+    manifests.retain_mut(|manifest| {
+        let object = &mut manifest.object;
+        let Some(named) = defined(object).filter(|_| object["spec"]["acme"].is_object()) else {
+            return true;
+        };
+        let here = is_solved_here(&object["spec"]["acme"]);
+        if here {
+            lead(&mut object["spec"]["acme"], directory);
+            acme.led.insert(named);
+        } else {
+            acme.replaced.insert(named);
+        }
+        here
     });
-    taken
+    acme
+}
+
+/// Whether every solver is one of HTTP-01 by Ingress: the edge of the laptop knows no other.
+fn is_solved_here(acme: &Value) -> bool {
+    let solvers = acme["solvers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    !solvers.is_empty() && solvers.iter().all(|one| one["http01"]["ingress"].is_object())
+}
+
+/// The CA at hand knows no accounts of another, and is reached without TLS.
+fn lead(acme: &mut Value, directory: &str) {
+    let Some(map) = acme.as_object_mut() else { return };
+    for name in ["caBundle", "skipTLSVerify", "externalAccountBinding", "preferredChain"] {
+        map.remove(name);
+    }
+    map.insert("server".to_owned(), json!(directory));
 }
 
 /// The issuers of cert-manager's group that manifests name and none of them defines.

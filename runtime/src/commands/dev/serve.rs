@@ -1,4 +1,4 @@
-//! A TLS server with what is in a Secret, and a client that trusts nothing but its `ca.crt`.
+//! A TLS server with what is in a Secret, and a client that trusts nothing but the CA's root.
 
 use crate::edge::decoded;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -17,19 +17,26 @@ pub(super) struct Fetched {
     pub address: SocketAddr,
     pub body: String,
     pub protocol: String,
+    /// What it was verified against.
+    pub against: &'static str,
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves a greeting with the Secret's chain and key on a free port of this machine, fetches it
-/// under the name `host`, and verifies the chain against the Secret's `ca.crt`.
-pub(super) async fn serve_and_fetch(secret: &Value, host: &str) -> Result<Fetched, Error> {
+/// under the name `host`, and verifies the chain against the Secret's `ca.crt`; where there is
+/// none, as with public CAs, against `roots`.
+pub(super) async fn serve_and_fetch(
+    secret: &Value,
+    host: &str,
+    roots: &str,
+) -> Result<Fetched, Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let acceptor = TlsAcceptor::from(Arc::new(server(secret)?));
     let greeting = format!("hello from {host}");
     let served = tokio::spawn(serve_once(listener, acceptor, greeting));
-    let fetched = fetch(secret, host, address).await?;
+    let fetched = fetch(secret, host, (address, roots)).await?;
     served.await??;
     Ok(fetched)
 }
@@ -48,15 +55,21 @@ fn server(secret: &Value) -> Result<ServerConfig, Error> {
         .with_single_cert(chain, key)?)
 }
 
-fn client(secret: &Value) -> Result<ClientConfig, Error> {
+/// A client, and what it trusts in words.
+fn client(secret: &Value, known: &str) -> Result<(ClientConfig, &'static str), Error> {
+    let (trusted, against) = match decoded(secret, "ca.crt").filter(|pem| !pem.is_empty()) {
+        Some(pem) => (pem, "ca.crt of the Secret alone"),
+        None => (known.as_bytes().to_vec(), "the root of the ACME CA alone"),
+    };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem(secret, "ca.crt")?) {
+    for certificate in CertificateDer::pem_slice_iter(&trusted) {
         roots.add(certificate?)?;
     }
-    Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    Ok((config, against))
 }
 
 async fn serve_once(
@@ -75,8 +88,13 @@ async fn serve_once(
     Ok(())
 }
 
-async fn fetch(secret: &Value, host: &str, address: SocketAddr) -> Result<Fetched, Error> {
-    let connector = TlsConnector::from(Arc::new(client(secret)?));
+async fn fetch(
+    secret: &Value,
+    host: &str,
+    (address, roots): (SocketAddr, &str),
+) -> Result<Fetched, Error> {
+    let (config, against) = client(secret, roots)?;
+    let connector = TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from(host.to_owned())?;
     let mut stream = connector.connect(name, TcpStream::connect(address).await?).await?;
     let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -86,5 +104,5 @@ async fn fetch(secret: &Value, host: &str, address: SocketAddr) -> Result<Fetche
     let protocol = stream.get_ref().1.protocol_version();
     let protocol = protocol.map(|version| format!("{version:?}")).unwrap_or_default();
     let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
-    Ok(Fetched { address, body, protocol })
+    Ok(Fetched { address, body, protocol, against })
 }

@@ -17,9 +17,26 @@ impl Drop for File {
     }
 }
 
+/// A folder that goes with it.
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Folder {
+    pub(super) fn new(name: &str) -> Self {
+        let name = format!("everleaf-dev-{}-{name}.d", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 async fn outcome_of(name: &str, text: &str) -> Result<(), Failure> {
     let file = File::new(name, text);
-    run(&DevArgs { manifests: vec![file.0.clone()], keep: false, record: None }).await
+    let manifests = vec![file.0.clone()];
+    run(&DevArgs { manifests, once: true, ..DevArgs::default() }).await
 }
 
 /// The message of a failure that was told as soon as everything rested.
@@ -51,7 +68,7 @@ spec:
 
 #[tokio::test]
 async fn the_demonstration_serves_what_it_issued() {
-    let args = DevArgs { manifests: Vec::new(), keep: false, record: None };
+    let args = DevArgs { once: true, ..DevArgs::default() };
     run(&args).await.expect("it needs nothing");
 }
 
@@ -123,7 +140,7 @@ spec: {secretName: web, dnsNames: [a.example.test], issuerRef: {name: vault}}
 }
 
 #[tokio::test]
-async fn an_acme_issuer_asks_nobody_on_the_network_a_ca_stands_in_for_it() {
+async fn an_acme_issuer_asks_nobody_on_the_network() {
     let text = "
 apiVersion: cert-manager.io/v1
 kind: ClusterIssuer
@@ -142,14 +159,41 @@ spec:
   dnsNames: [a.example.test]
   issuerRef: {name: letsencrypt, kind: ClusterIssuer}
 ";
-    outcome_of("acme", text).await.expect("a CA stands in for the ACME issuer");
+    outcome_of("acme", text).await.expect("the CA of the process answers");
+    let dns = text
+        .replace("http01: {ingress: {}}", "dns01: {cloudflare: {apiTokenSecretRef: {name: t}}}");
+    outcome_of("acme-dns", &dns).await.expect("a CA stands in where a solver is not here");
     let mut manifests = input::manifest(Path::new("x.yaml"), text).unwrap();
-    let taken: Vec<String> =
-        issuers::take_acme(&mut manifests).iter().map(issuers::Named::told).collect();
-    assert_eq!(
-        (taken.as_slice(), manifests.len()),
-        (&["ClusterIssuer/letsencrypt".to_owned()][..], 1)
-    );
+    let acme = issuers::lead_acme(&mut manifests, "http://127.0.0.1:1/directory");
+    assert_eq!((acme.led.len(), acme.replaced.len(), manifests.len()), (1, 0, 2));
+    assert_eq!(manifests[0].object["spec"]["acme"]["server"], "http://127.0.0.1:1/directory");
+    let mut manifests = input::manifest(Path::new("x.yaml"), &dns).unwrap();
+    let acme = issuers::lead_acme(&mut manifests, "http://127.0.0.1:1/directory");
+    assert_eq!((acme.led.len(), acme.replaced.len(), manifests.len()), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_kept_goes_on_with_what_it_had() {
+    let folder = Folder::new("kept");
+    let args = || DevArgs { once: true, data: Some(folder.0.clone()), ..DevArgs::default() };
+    let kept = || {
+        let data = data::Data::open(&folder.0).expect("nobody has it");
+        data.read().expect("it is whole").expect("it was kept")
+    };
+    run(&args()).await.expect("it needs nothing");
+    let secret = |kept: &Value| {
+        let secrets = kept["cluster"]["objects"]["secrets"].as_array().cloned().unwrap();
+        secrets.into_iter().find(|secret| secret["metadata"]["name"] == "web-tls").unwrap()
+    };
+    let first = kept();
+    run(&args()).await.expect("it goes on, and the root is the same");
+    let second = kept();
+    assert_eq!(secret(&first), secret(&second), "nothing was issued again");
+    assert_eq!(first["ports"], second["ports"], "issuers and kubeconfigs name them");
+    std::fs::write(folder.0.join("cluster.json"), "{}").unwrap();
+    let told = run(&args()).await.expect_err("it is damaged");
+    assert_eq!(told.exit_code(), 2);
+    assert!(told.to_string().contains("move it away"), "{told}");
 }
 
 #[tokio::test]

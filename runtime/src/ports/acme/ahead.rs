@@ -120,7 +120,8 @@ impl Ports {
         }
         let mut refusals = Vec::new();
         for address in addresses {
-            let at = SocketAddr::new(address, HTTP);
+            let at =
+                SocketAddr::new(address, self.acme.options().edge.map_or(HTTP, |it| it.port()));
             match timeout(TIMEOUT, TcpStream::connect(at)).await {
                 Ok(Err(error)) => refusals.push(format!("{address}: {}", error.kind())),
                 Ok(Ok(_)) | Err(_) => return Ok(()),

@@ -39,6 +39,16 @@ impl Resolve for By {
     }
 }
 
+/// Resolves every name to one place, its port included.
+struct To(SocketAddr);
+
+impl Resolve for To {
+    fn resolve(&self, _: Name) -> Resolving {
+        let found: Addrs = Box::new(std::iter::once(self.0));
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
 /// What was seen instead of the answer.
 pub(super) struct Missed {
     /// In words.
@@ -148,7 +158,9 @@ impl Ports {
                 .pool_max_idle_per_host(0)
                 // CAs follow redirections to hosts whose certificates nobody would trust.
                 .tls_danger_accept_invalid_certs(true);
-            if !servers.is_empty() {
+            if let Some(edge) = self.acme.options().edge {
+                builder = builder.dns_resolver(Arc::new(To(edge)));
+            } else if !servers.is_empty() {
                 builder = builder.dns_resolver(Arc::new(By(asking(servers)?)));
             }
             builder.build().map_err(|error| error.without_url().to_string())
@@ -160,6 +172,9 @@ impl Ports {
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
+        }
+        if let Some(edge) = self.acme.options().edge {
+            return Ok(vec![edge.ip()]);
         }
         let servers = self.acme.options().http01_nameservers.clone();
         let mut found: Vec<IpAddr> = if servers.is_empty() {

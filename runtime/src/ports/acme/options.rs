@@ -3,7 +3,7 @@
 use super::http01::SolverPods;
 use everleaf_dns::resolver::Nameserver;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// How challenges are answered and looked for. The defaults are those of the flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct AcmeOptions {
     /// Namespace and name of the Service whose ready endpoints are the replicas, if one is named
     /// (`--acme-http01-responder-service`).
     pub responder_service: Option<(String, String)>,
+    /// Where port 80 of every name is, instead of what DNS says: `everleaf dev` has a world of its
+    /// own.
+    pub edge: Option<SocketAddr>,
     /// The port at which TLS-ALPN-01 is answered, if it is (`--acme-tls-alpn01-responder-port`).
     pub tls_alpn_port: Option<u16>,
     /// How solver Pods are made, if they are (`--acme-http01-solver-image`).
@@ -47,6 +50,7 @@ impl Default for AcmeOptions {
             responder_ips: Vec::new(),
             responder_port: 8089,
             responder_service: None,
+            edge: None,
             tls_alpn_port: None,
             solver_pods: None,
             extra_labels: BTreeMap::new(),
