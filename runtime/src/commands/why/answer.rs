@@ -258,10 +258,11 @@ impl<'a> Answer<'a> {
 /// How the limits stand that an Order or an issuer's orders take from.
 fn budgets(engine: &Engine<Everleaf>, key: &ObjectKey<Kind>) -> Vec<Standing> {
     let (world, now) = (engine.world(), engine.now());
+    let own = &engine.program().options.operator_namespace;
     match world.get(key).map(|object| &object.facts) {
-        Some(Facts::Order(_)) => standing::of_order(world, key, now),
+        Some(Facts::Order(_)) => standing::of_order((world, own), key, now),
         Some(Facts::Issuer(issuer)) => {
-            standing::of_issuer(issuer, &standing::ledger(world), now, DOMAINS)
+            standing::of_issuer(issuer, &standing::ledger(world, own), now, DOMAINS)
         }
         _ => Vec::new(),
     }
