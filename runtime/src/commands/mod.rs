@@ -8,6 +8,7 @@ mod input;
 mod kubeconfig;
 mod observe;
 pub mod operator;
+pub mod recording;
 pub mod replay;
 pub mod why;
 

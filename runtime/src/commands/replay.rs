@@ -2,9 +2,11 @@
 //! tell.
 
 use super::input::{self, Shown};
+use super::recording::{Content, at, content, unreadable};
 use super::{Failure, print};
 use crate::edge::{Projector, meta_of, version};
 use crate::kube_api::resource;
+use crate::operator::moved;
 use clap::Args;
 use everleaf_api::names::CopiedAnnotations;
 use everleaf_engine::journal::{ReadError, Reader};
@@ -16,7 +18,7 @@ use everleaf_pki::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `everleaf replay`.
@@ -67,10 +69,6 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
 }
 
-fn at(path: &Path, message: impl std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{}: {message}", path.display()))
-}
-
 fn nothing_in(path: &Path) -> Failure {
     at(
         path,
@@ -78,35 +76,6 @@ fn nothing_in(path: &Path) -> Failure {
          --record` or `kubectl get -o json` wrote",
     )
 }
-
-/// What a file begins like.
-enum Content {
-    /// A journal's header.
-    Journal,
-    /// Nothing, or a journal's header that is torn.
-    NoLine,
-    /// Anything else.
-    Other,
-}
-
-fn content(path: &Path) -> Result<Content, Failure> {
-    let mut first = Vec::new();
-    let file = File::open(path).map_err(|error| at(path, error))?;
-    let mut file = std::io::Read::take(BufReader::new(file), HEADER_MAX);
-    file.read_until(b'\n', &mut first).map_err(|error| at(path, error))?;
-    let is_journal = first.starts_with(JOURNAL);
-    let is_torn = is_journal && first.last() != Some(&b'\n') && (first.len() as u64) < HEADER_MAX;
-    Ok(match is_journal {
-        _ if first.is_empty() || is_torn => Content::NoLine,
-        true => Content::Journal,
-        false => Content::Other,
-    })
-}
-
-/// How the first line of a journal begins.
-const JOURNAL: &[u8] = b"{\"journal\":";
-/// So much of a first line is looked at.
-const HEADER_MAX: u64 = 1 << 20;
 
 /// The objects that a file shows; at least one is of Kubernetes.
 fn objects(path: &Path) -> Result<Vec<Shown>, Failure> {
@@ -138,31 +107,6 @@ fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     Ok(report.divergence.is_some())
 }
 
-/// Why a journal cannot be read, with file, line and remedy.
-fn unreadable(path: &Path, error: &ReadError) -> Failure {
-    let (line, message) = match error {
-        ReadError::Chain { line, found, expected } => {
-            let good = line - 1;
-            let message = format!(
-                "its digest is {found}, but what is in it and before it has {expected}: this line \
-                 was changed, or one before it was changed, lost or moved. Take the file anew from \
-                 where it was recorded, or replay what is before it: head -n {good}"
-            );
-            (*line, message)
-        }
-        ReadError::Malformed { line, message } => {
-            let good = line - 1;
-            let remedy = format!("replay what is before it: head -n {good}");
-            (*line, format!("no line of a journal: {message}; {remedy}"))
-        }
-        ReadError::Io { line, source } => (*line, source.to_string()),
-        other @ (ReadError::NotAJournal(_) | ReadError::Schema { .. } | ReadError::Torn { .. }) => {
-            return at(path, other);
-        }
-    };
-    Failure::Usage(format!("{}:{line}: {message}", path.display()))
-}
-
 /// UIDs and the objects that they belong to, as people know them.
 type Names = BTreeMap<Uid, String>;
 
@@ -173,17 +117,9 @@ fn remember_name(names: &mut Names, input: &Input<Kind, Facts>) {
 }
 
 fn told_move(engine: &Engine<Everleaf>, names: &Names, at: Timestamp, taken: &Move) -> String {
-    let machine = &engine.program().plan().machines[usize::from(taken.machine)];
-    let state = |index: u8| machine.states[usize::from(index)].name.as_str();
     let object = names.get(&taken.uid).map_or(&*taken.uid, String::as_str);
-    let why = match &taken.path {
-        Some(path) => {
-            let edges = path.iter().map(|edge| machine.edges[usize::from(*edge)].why.as_str());
-            edges.collect::<Vec<_>>().join("; then ")
-        }
-        None => "the plan does not explain it".to_owned(),
-    };
-    let (from, to) = (state(taken.from), state(taken.to));
+    let (from, to, why) = moved(engine, taken);
+    let why = why.unwrap_or_else(|| "the plan does not explain it".to_owned());
     format!("{} {object}: {from} -> {to} ({why})\n", rfc3339(at))
 }
 

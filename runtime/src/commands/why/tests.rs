@@ -1,6 +1,9 @@
 //! Against the modelled API server, as `kube` speaks to it; the running operator's own engine
 //! says what is true.
 
+mod recorded;
+mod stories;
+
 use super::*;
 use crate::operator::{self, Running, Setup};
 use clap::FromArgMatches as _;
@@ -23,6 +26,15 @@ fn projector() -> Projector {
 
 impl World {
     fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        Self::recorded(options, None)
+    }
+
+    /// The same, with a journal in a directory.
+    fn recorded(options: Options, record: Option<PathBuf>) -> Self {
         let crds = everleaf_api::crds().iter().map(|(_, yaml)| (*yaml).to_owned()).collect();
         let namespaces = ["demo", "kube-system"].map(str::to_owned).to_vec();
         let now = crate::ports::now().as_millis();
@@ -32,11 +44,11 @@ impl World {
         let setup = Setup {
             client: kube::Client::new(service.clone(), "demo"),
             pace: None,
-            options: Options::default(),
+            options,
             config: Config::default(),
             projector: projector(),
             namespace: String::new(),
-            record: None,
+            record,
             acme: crate::ports::AcmeOptions::default(),
             fence: Arc::new(|| true),
         };
@@ -270,9 +282,13 @@ async fn what_is_wrong_with_an_ingress_is_printed_though_it_was_said_already() {
 }
 
 fn parsed(line: &[&str]) -> WhyArgs {
+    parsed_of("ingress/web", line)
+}
+
+fn parsed_of(object: &str, line: &[&str]) -> WhyArgs {
     let command = WhyArgs::augment_args(clap::Command::new("why"));
     command.clone().debug_assert();
-    let matches = command.try_get_matches_from([&["why", "ingress/web"], line].concat());
+    let matches = command.try_get_matches_from([&["why", object], line].concat());
     WhyArgs::from_arg_matches(&matches.expect("they are flags")).expect("they have values")
 }
 
