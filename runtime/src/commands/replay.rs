@@ -1,25 +1,37 @@
 //! `everleaf replay`: the engine again over a recorded log, and the history that watch streams
-//! tell.
+//! tell; as text, as a page, with something changed, or without names.
+
+mod change;
+mod page;
+mod redact;
+mod story;
+mod whatif;
 
 use super::input::{self, Shown};
-use super::recording::{Content, at, content, unreadable};
+use super::recording::{
+    Content, Ended, Heard, Played, REDACTED, Recording, at, content, unreadable,
+};
 use super::{Failure, print};
 use crate::edge::{Projector, meta_of, version};
 use crate::kube_api::resource;
 use crate::operator::moved;
+use change::Change;
 use clap::Args;
 use everleaf_api::names::CopiedAnnotations;
-use everleaf_engine::journal::{ReadError, Reader};
+use everleaf_engine::journal::{JournalStep, ReadError, Reader};
 use everleaf_engine::replay::{Difference, Divergence, Report, replay};
-use everleaf_engine::{Config, Delta, Engine, Input, Move, Program, Timestamp, Uid};
+use everleaf_engine::{Config, Delta, Engine, Input, Move, ObjectKey, Program, Timestamp, Uid};
 use everleaf_nodes::effect::rfc3339;
 use everleaf_nodes::{Everleaf, Facts, Kind, Options, budget};
 use everleaf_pki::Limits;
+use page::Beside;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use story::{Bounds, Story};
 
 /// Arguments of `everleaf replay`.
 #[derive(Args, Debug)]
@@ -31,6 +43,18 @@ pub struct ReplayArgs {
     /// Only the summary, not every decision.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Write everything as one page, which needs nothing else and sends no request.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Run the recorded inputs again with something changed, and show both runs side by side: a
+    /// file of manifests (Certificates, Issuers, ClusterIssuers), a field of a Certificate as
+    /// spec.renewBefore=720h@Certificate/NAMESPACE/NAME, or a flag of the operator as NAME=VALUE.
+    #[arg(long, value_name = "CHANGE")]
+    pub what_if: Vec<String>,
+    /// Write the journals to this directory, with every name replaced by a pseudonym, so that they
+    /// can be attached to a report. A page is then made of those.
+    #[arg(long, value_name = "DIR", conflicts_with = "what_if")]
+    pub redact: Option<PathBuf>,
 }
 
 /// Replays.
@@ -39,7 +63,13 @@ pub struct ReplayArgs {
 /// [`Failure::Usage`] for what cannot be read, or holds nothing; [`Failure::Failed`] for a
 /// divergence.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    let mut streams = Vec::new();
+    if let Some(out) = &args.redact {
+        return redacted(args, out);
+    }
+    if !args.what_if.is_empty() {
+        return what_if(args);
+    }
+    let (mut streams, mut journals) = (Vec::new(), Vec::new());
     let mut diverged = false;
     for path in &args.paths {
         let mut told = false;
@@ -51,7 +81,10 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
                     continue;
                 }
                 Content::NoLine | Content::Other => streams.extend(objects(&file)?),
-                Content::Journal => diverged |= replay_journal(&file, args.quiet)?,
+                Content::Journal => {
+                    diverged |= replay_journal(&file, args.quiet)?;
+                    journals.push(file);
+                }
             }
             told = true;
         }
@@ -59,14 +92,87 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
             return Err(nothing_in(path));
         }
     }
+    let mut story = Story::new(Bounds::default());
     if !streams.is_empty() {
-        tell(streams, args.quiet);
+        tell(streams, args.quiet, &mut story);
+    }
+    if let Some(out) = &args.html {
+        let mut notes = Vec::new();
+        if !journals.is_empty() {
+            notes = hear(&Recording::open(&journals)?, &mut story)?;
+        }
+        write_page(out, &story, None, notes)?;
     }
     if diverged {
         Err(Failure::Failed("this build decides differently".to_owned()))
     } else {
         Ok(())
     }
+}
+
+/// Journals without names, and a page of them if one is wanted.
+fn redacted(args: &ReplayArgs, out: &Path) -> Result<(), Failure> {
+    let recording = Recording::open(&args.paths)?;
+    let program = Everleaf::new(Options::default());
+    let files = redact::write(&recording, out, program.plan())?;
+    for file in &files {
+        print(&format!(
+            "{}: written without names; look through it before you give it away\n",
+            file.display()
+        ));
+    }
+    let Some(html) = &args.html else { return Ok(()) };
+    let mut story = Story::new(Bounds::default());
+    let notes = hear(&Recording::open(&files)?, &mut story)?;
+    write_page(html, &story, None, notes)
+}
+
+fn what_if(args: &ReplayArgs) -> Result<(), Failure> {
+    let change = Change::parse(&args.what_if)?;
+    let both = whatif::play(&Recording::open(&args.paths)?, &change)?;
+    print(&if args.quiet { both.notes().join("\n") + "\n" } else { both.to_text() });
+    let Some(out) = &args.html else { return Ok(()) };
+    let (ends, numbers) = (both.ends(), both.numbers());
+    let beside = Beside { changed: both.changed.clone(), story: &both.other, ends, numbers };
+    write_page(out, &both.recorded, Some(&beside), both.notes())
+}
+
+/// Plays a recording into a story; what has to be known of it.
+fn hear(recording: &Recording, story: &mut Story) -> Result<Vec<String>, Failure> {
+    let ended = recording.play(None, |heard| {
+        story.hear(&heard);
+        ControlFlow::Continue(())
+    })?;
+    let mut notes = Vec::new();
+    let Ended { redacted, different, inputs, torn, .. } = ended;
+    if redacted {
+        notes.push("Every name is a pseudonym; it is told as it was recorded.".to_owned());
+    } else if different > 0 {
+        notes.push(format!(
+            "This build decides {different} of {inputs} inputs otherwise than the one that recorded; \
+             what it decides is told."
+        ));
+    }
+    if torn {
+        notes.push("A file of the recording ends within a line.".to_owned());
+    }
+    Ok(notes)
+}
+
+fn write_page(
+    out: &Path,
+    story: &Story,
+    beside: Option<&Beside<'_>>,
+    mut notes: Vec<String>,
+) -> Result<(), Failure> {
+    let left_out = [Some(story), beside.map(|beside| beside.story)].into_iter().flatten();
+    notes.extend(left_out.map(Story::left_out).filter(|text| !text.is_empty()));
+    let program = Everleaf::new(Options::default());
+    let text = page::page(program.plan(), story, beside, &notes);
+    std::fs::write(out, text).map_err(|error| at(out, error))?;
+    let left = if notes.is_empty() { String::new() } else { format!("; {}", notes.join(" ")) };
+    print(&format!("{}: {} objects{left}\n", out.display(), story.objects().len()));
+    Ok(())
 }
 
 fn nothing_in(path: &Path) -> Failure {
@@ -92,6 +198,9 @@ fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file)).map_err(fault)?;
     let options: Options = serde_json::from_value(reader.header().program.clone())
         .map_err(|error| Failure::Usage(format!("{}:1: options: {error}", path.display())))?;
+    if reader.header().program.get(REDACTED).is_some() {
+        return tell_redacted(path, quiet);
+    }
     let mut names = BTreeMap::new();
     let report = replay(&mut reader, Everleaf::new(options), |step, record, engine| {
         if quiet {
@@ -105,6 +214,28 @@ fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     let report = report.map_err(fault)?;
     print(&summary(path, &report));
     Ok(report.divergence.is_some())
+}
+
+/// Tells what was recorded: names decide too, so that pseudonyms cannot be replayed.
+fn tell_redacted(path: &Path, quiet: bool) -> Result<bool, Failure> {
+    let mut names = BTreeMap::new();
+    let mut moves = 0;
+    let ended = Recording::open(&[path.to_owned()])?.play(None, |heard| {
+        if let Heard::Input(played) = heard {
+            remember_name(&mut names, &played.step.input);
+            moves += played.record.moves.len();
+            for taken in played.record.moves.iter().filter(|_| !quiet) {
+                print(&told_move(played.engine, &names, played.step.at, taken));
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    let (path, inputs) = (path.display(), ended.inputs);
+    print(&format!(
+        "{path}: {inputs} inputs, {moves} moves; without names, so that it is told as it was \
+         recorded and not replayed\n"
+    ));
+    Ok(false)
 }
 
 /// UIDs and the objects that they belong to, as people know them.
@@ -157,16 +288,16 @@ fn diverges(Divergence { line, seq, what }: &Divergence) -> String {
 }
 
 /// Tells the history of watch streams, in the order in which the API server wrote it.
-fn tell(mut shown: Vec<Shown>, quiet: bool) {
+fn tell(mut shown: Vec<Shown>, quiet: bool, story: &mut Story) {
     shown.sort_by_key(|shown| version(&meta_of(&shown.object)));
     let projector = Projector::new(CopiedAnnotations::default(), Limits::default());
     let mut history = History::new();
     let mut unread = 0;
     for Shown { event, object } in &shown {
         match kind_of(object) {
-            Some(kind) => history.observe(&projector, kind, event, object, quiet),
+            Some(kind) => history.observe(&projector, (kind, event, object), quiet, story),
             None => {
-                history.note_event(object, quiet);
+                history.note_event(object, quiet, story);
                 unread += usize::from(object["kind"] != "Event");
             }
         }
@@ -214,10 +345,9 @@ impl History {
     fn observe(
         &mut self,
         projector: &Projector,
-        kind: Kind,
-        event: &str,
-        object: &Value,
+        (kind, event, object): (Kind, &str, &Value),
         quiet: bool,
+        story: &mut Story,
     ) {
         let read = match projector.read(kind, object) {
             Ok(read) => read,
@@ -231,7 +361,11 @@ impl History {
             "DELETED" => Delta::Deleted { feed: read.feed, key: key.clone(), uid: uid.clone() },
             _ => read.watched(),
         };
-        let record = self.engine.handle(self.now, Input::Observed(delta));
+        let input = Input::Observed(delta);
+        let record = self.engine.handle(self.now, input.clone());
+        let step = JournalStep { seq: 0, at: self.now, input, record: record.clone() };
+        let (engine, redacted) = (&self.engine, false);
+        story.hear(&Heard::Input(Played { step: &step, record: &record, engine, redacted }));
         self.moves += record.moves.len() as u64;
         if quiet {
             return;
@@ -246,15 +380,23 @@ impl History {
     }
 
     /// Events of the recorded controllers are part of the story.
-    fn note_event(&mut self, object: &Value, quiet: bool) {
-        if quiet || object["kind"] != "Event" {
+    fn note_event(&mut self, object: &Value, quiet: bool, story: &mut Story) {
+        if object["kind"] != "Event" {
             return;
         }
         let about = &object["involvedObject"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let key = Kind::of_name(&text(&about["kind"]))
+            .map(|kind| ObjectKey::new(kind, text(&about["namespace"]), text(&about["name"])));
+        let at = self.now.max(latest_time(object));
+        let told = format!("Event {}: {}", text(&object["reason"]), text(&object["message"]));
+        story.note(at, key.as_ref(), object["type"] == "Warning", told);
+        if quiet {
+            return;
+        }
         print(&format!(
             "{} {}/{}/{}: Event {}: {}\n",
-            rfc3339(self.now.max(latest_time(object))),
+            rfc3339(at),
             text(&about["kind"]),
             text(&about["namespace"]),
             text(&about["name"]),

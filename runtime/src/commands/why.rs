@@ -164,4 +164,4 @@ fn is_run(engine: &Engine<Everleaf>, kind: Kind) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::commands) mod tests;

@@ -15,9 +15,9 @@ use everleaf_sim::http::ApiService;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-struct World {
-    service: ApiService,
-    running: Running,
+pub(in crate::commands) struct World {
+    pub(in crate::commands) service: ApiService,
+    pub(in crate::commands) running: Running,
 }
 
 fn projector() -> Projector {
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// The same, with a journal in a directory.
-    fn recorded(options: Options, record: Option<PathBuf>) -> Self {
+    pub(in crate::commands) fn recorded(options: Options, record: Option<PathBuf>) -> Self {
         let crds = everleaf_api::crds().iter().map(|(_, yaml)| (*yaml).to_owned()).collect();
         let namespaces = ["demo", "kube-system"].map(str::to_owned).to_vec();
         let now = crate::ports::now().as_millis();
@@ -65,13 +65,19 @@ impl World {
         assert!(answer.is_success(), "{}", answer.body);
     }
 
-    fn own(&self, resource: &str, kind: &str, metadata: Value, spec: Value) {
+    pub(in crate::commands) fn own(
+        &self,
+        resource: &str,
+        kind: &str,
+        metadata: Value,
+        spec: Value,
+    ) {
         let object = json!({"apiVersion": "cert-manager.io/v1", "kind": kind,
             "metadata": metadata, "spec": spec});
         self.apply(&format!("{resource}.cert-manager.io"), object);
     }
 
-    fn certificate(&self, namespace: &str, name: &str, mut spec: Value) {
+    pub(in crate::commands) fn certificate(&self, namespace: &str, name: &str, mut spec: Value) {
         spec["secretName"] = json!(name);
         spec["privateKey"] = json!({"algorithm": "ECDSA"});
         self.own(
@@ -96,7 +102,11 @@ impl World {
     }
 
     /// Runs until the operator has an object in a state; the engine's time then.
-    async fn until(&self, key: &ObjectKey<Kind>, state: &'static str) -> Timestamp {
+    pub(in crate::commands) async fn until(
+        &self,
+        key: &ObjectKey<Kind>,
+        state: &'static str,
+    ) -> Timestamp {
         let mut turn = self.running.turn.clone();
         loop {
             let key = key.clone();
@@ -140,7 +150,7 @@ impl World {
 
     /// A CA in kube-system that ends before its leaves would, a ClusterIssuer that signs with it,
     /// and a Certificate that it issued.
-    async fn issued(&self) -> ObjectKey<Kind> {
+    pub(in crate::commands) async fn issued(&self) -> ObjectKey<Kind> {
         let by = |name: &str| json!({"name": name, "kind": "ClusterIssuer"});
         self.own(
             "clusterissuers",
