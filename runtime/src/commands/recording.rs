@@ -62,6 +62,8 @@ pub struct Ended {
     pub redacted: bool,
     /// Whether a file ends within a line, as after a crash.
     pub torn: bool,
+    /// Whether more was recorded after the instant until which it was played.
+    pub more: bool,
 }
 
 impl Recording {
@@ -132,7 +134,8 @@ impl Recording {
         let Tally { span, inputs, different, torn, stopped } = tally;
         match (last, span, stopped) {
             (Some((engine, redacted)), Some((begin, end)), _) => {
-                Ok(Ended { engine, begin, end, inputs, different, redacted, torn })
+                let more = stopped.is_some();
+                Ok(Ended { engine, begin, end, inputs, different, redacted, torn, more })
             }
             (_, _, Some(at)) => Err(Failure::Usage(format!(
                 "the recording begins at {}, which is later than the instant asked for",

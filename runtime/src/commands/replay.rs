@@ -166,12 +166,14 @@ fn write_page(
     mut notes: Vec<String>,
 ) -> Result<(), Failure> {
     let left_out = [Some(story), beside.map(|beside| beside.story)].into_iter().flatten();
-    notes.extend(left_out.map(Story::left_out).filter(|text| !text.is_empty()));
+    let left_out: Vec<String> =
+        left_out.map(Story::left_out).filter(|text| !text.is_empty()).collect();
+    notes.extend(left_out.iter().cloned());
     let program = Everleaf::new(Options::default());
     let text = page::page(program.plan(), story, beside, &notes);
     std::fs::write(out, text).map_err(|error| at(out, error))?;
-    let left = if notes.is_empty() { String::new() } else { format!("; {}", notes.join(" ")) };
-    print(&format!("{}: {} objects{left}\n", out.display(), story.objects().len()));
+    let left_out: String = left_out.iter().map(|text| format!("; {text}")).collect();
+    print(&format!("{}: {} objects{left_out}\n", out.display(), story.objects().len()));
     Ok(())
 }
 

@@ -88,13 +88,8 @@ fn data(plan: &Plan, story: &Story, beside: Option<&Beside<'_>>) -> Value {
         .iter()
         .enumerate()
         .map(|(number, thread)| {
-            let waits: Vec<String> = thread
-                .waits
-                .iter()
-                .map(|(at, about)| format!("until {}: {about}", rfc3339(*at)))
-                .collect();
             json!({
-                "name": thread.key.to_string(), "state": thread.state, "waits": waits.join("; "),
+                "name": thread.key.to_string(), "state": thread.state, "waits": thread.waiting(),
                 "gone": thread.gone, "failures": thread.failures, "whatIf": end_of(number),
             })
         })

@@ -75,7 +75,7 @@ pub struct Thread {
     pub key: ObjectKey<Kind>,
     /// Where it was last; empty if no machine runs it.
     pub state: String,
-    /// What it waited for last.
+    /// What it waited for last: until when, and the wait's name in the plan.
     pub waits: Vec<(Timestamp, String)>,
     /// What it said of itself last.
     pub says: String,
@@ -83,6 +83,14 @@ pub struct Thread {
     pub gone: bool,
     /// How many failures it met, those that were left out too.
     pub failures: u64,
+}
+
+impl Thread {
+    /// Until when it waits, and for what; empty if it waits for nothing.
+    pub fn waiting(&self) -> String {
+        let told = self.waits.iter().map(|(at, name)| format!("until {} ({name})", rfc3339(*at)));
+        told.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// How much is kept.
@@ -353,9 +361,8 @@ impl Story {
         if *now == before || now.is_empty() {
             return;
         }
-        let told: Vec<String> =
-            now.iter().map(|(at, about)| format!("until {}: {about}", rfc3339(*at))).collect();
-        self.add(at, Some(object), What::Wait, told.join("; "), None);
+        let told = self.objects[object].waiting();
+        self.add(at, Some(object), What::Wait, told, None);
     }
 
     /// Where an object is and what it waits for, but for looks that come anyway.
@@ -367,8 +374,7 @@ impl Story {
         let waits = status.armed.iter().filter_map(|armed| {
             let wait = &machine.waits[armed.wait?];
             let anyway = matches!(wait.kind, WaitKind::Every { .. });
-            let about = if wait.about.is_empty() { &wait.name } else { &wait.about };
-            (!anyway).then(|| (armed.at, about.clone()))
+            (!anyway).then(|| (armed.at, wait.name.clone()))
         });
         thread.waits = waits.collect();
     }

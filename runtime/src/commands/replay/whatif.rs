@@ -65,9 +65,16 @@ pub fn play(recording: &Recording, change: &Change) -> Result<Both, Failure> {
         }
         ControlFlow::Continue(())
     })?;
+    if ended.redacted {
+        return Err(Failure::Usage(
+            "names are pseudonyms in this recording, and names decide: it cannot be run again; take \
+             the one that it was made of"
+                .to_owned(),
+        ));
+    }
     if run.changed == 0 && !change.changes_options() {
         return Err(Failure::Usage(format!(
-            "nothing in the recording is changed by {}; is the name right, and is it -n/name?",
+            "nothing in the recording is changed by {}; is the name right?",
             change.told()
         )));
     }
@@ -421,10 +428,11 @@ fn told(story: &Story, object: Option<usize>) -> Vec<(Timestamp, &str)> {
 
 fn end_of(story: &Story, object: usize) -> String {
     let thread = &story.objects()[object];
-    let waits: Vec<String> =
-        thread.waits.iter().map(|(at, about)| format!("until {}: {about}", rfc3339(*at))).collect();
     let state = if thread.gone { "gone" } else { &thread.state };
-    if waits.is_empty() { state.to_owned() } else { format!("{state}, {}", waits.join("; ")) }
+    match thread.waiting() {
+        waiting if waiting.is_empty() => state.to_owned(),
+        waiting => format!("{state}, {waiting}"),
+    }
 }
 
 /// One row of two columns; what is longer than its column goes on below it.

@@ -69,10 +69,10 @@ pub(super) fn look(
     let key = the_one(&ended, &lives, asked)?;
     let life = lives.remove(&key).unwrap_or_default();
     // Beyond its end nothing is known: what would have come by then was not recorded.
-    let at = until.unwrap_or(ended.end).min(ended.end);
+    let at = until.filter(|_| ended.more).unwrap_or(ended.end);
     let source = Source::Recording {
         paths: paths.iter().map(|path| path.display().to_string()).collect(),
-        at: rfc3339(at),
+        at: super::screen::precise(at),
     };
     let unseen = notes(&ended, until);
     let Ended { engine, .. } = ended;
@@ -94,7 +94,7 @@ pub(super) fn look(
 
 fn notes(ended: &Ended, until: Option<Timestamp>) -> Vec<String> {
     let mut notes = Vec::new();
-    if until.is_some_and(|until| until > ended.end) {
+    if !ended.more && until.is_some_and(|until| until > ended.end) {
         notes.push(format!("the recording ends at {}; that is what is told", rfc3339(ended.end)));
     }
     if ended.redacted {

@@ -5,6 +5,7 @@ use super::around::{self, Related};
 use super::error::{self, LastError};
 use super::path::Passed;
 use super::suggest::{Hint, Source};
+use everleaf_engine::Timestamp;
 use everleaf_nodes::budget::standing::Standing;
 use everleaf_nodes::effect::rfc3339;
 use everleaf_nodes::facts::{Attempt, Class};
@@ -143,7 +144,7 @@ impl Answer<'_> {
         let changes = changes.map(|c| json!({"if": c.on, "to": c.to, "why": c.why}));
         json!({
             "object": self.key.to_string(),
-            "at": rfc3339(self.now),
+            "at": precise(self.now),
             "source": source_json(self.source),
             "machine": self.machine(),
             "state": self.state().map(|state| &state.name),
@@ -212,6 +213,12 @@ fn clean(line: &str) -> String {
         c => c,
     };
     line.chars().map(plain).collect()
+}
+
+/// An instant with its milliseconds, if it has any: many inputs fall into one second.
+pub(super) fn precise(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    at.to_string()
 }
 
 /// A span of seconds, to be read at a glance.

@@ -159,6 +159,10 @@ async fn nothing_is_left_of_any_name_and_what_is_left_can_still_be_read() {
     for uid in uids(&before) {
         assert!(texts.iter().all(|text| !text.contains(&uid)), "{uid} was left in");
     }
+    let journals = Recording::open(&[out.0.join("journals")]).unwrap();
+    let change = Change::parse(&["spec.renewBefore=1h".to_owned()]).unwrap();
+    let refused = whatif::play(&journals, &change).err().expect("names decide");
+    assert!(refused.to_string().contains("pseudonyms"), "{refused}");
     // It is a recording: every command reads it, and the same moves are in it.
     replayed(&out.0.join("journals")).expect("it can be told");
     let mut stories = [&directory.0, &out.0.join("journals")].map(|path| {

@@ -75,8 +75,12 @@ async fn an_earlier_instant_is_told_as_it_was_then() {
         })
         .unwrap();
     let first = first.expect("it was created").since(begin);
-    let (_, json) = told(&folder, &["--at", &format!("{first}ms")]).expect("it was there");
+    let (text, json) = told(&folder, &["--at", &format!("{first}ms")]).expect("it was there");
     assert_ne!(json["state"], "fresh");
+    assert!(!text.contains("the recording ends"), "more was recorded: {text}");
+    // The instant that is told is good for asking again.
+    let again = told(&folder, &["--at", json["at"].as_str().unwrap()]).expect("it was there").1;
+    assert_eq!(again, json);
     let instant = jiff::Timestamp::from_millisecond(end.as_millis()).unwrap().to_string();
     let (_, by_time) = told(&folder, &["--at", &instant]).expect("it was there");
     let (_, by_offset) = told(&folder, &["--at", "-0s"]).expect("it was there");
