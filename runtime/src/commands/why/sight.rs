@@ -55,7 +55,7 @@ pub enum Blind {
     /// The API server did not answer.
     Unreachable(ApiError),
     /// It did not show the object; names that were perhaps meant.
-    Unseen(ObjectKey<Kind>, ApiError, Vec<String>),
+    Unseen(ObjectKey<Kind>, Box<ApiError>, Vec<String>),
     /// The object cannot be told in facts.
     Unreadable(String),
 }
@@ -211,7 +211,7 @@ impl Reading<'_> {
             Err(error) if error.code == 0 => return Err(Blind::Unreachable(error)),
             Err(error) => {
                 let near = if error.is_absent() { self.near(key).await } else { Vec::new() };
-                return Err(Blind::Unseen(key.clone(), error, near));
+                return Err(Blind::Unseen(key.clone(), Box::new(error), near));
             }
         };
         let seen = self.read(key.kind, &object).map_err(Blind::Unreadable)?;

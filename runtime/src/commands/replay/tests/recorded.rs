@@ -35,7 +35,7 @@ async fn recording(name: &str) -> Directory {
 }
 
 fn with(directory: &Directory, change: &str) -> Result<whatif::Both, Failure> {
-    let recording = Recording::open(&[directory.0.clone()]).unwrap();
+    let recording = Recording::open(std::slice::from_ref(&directory.0)).unwrap();
     whatif::play(&recording, &Change::parse(&[change.to_owned()])?)
 }
 
@@ -48,7 +48,8 @@ fn different(both: &whatif::Both) -> Vec<String> {
 async fn a_recording_becomes_a_page_with_every_decision_and_failure() {
     let directory = recording("story").await;
     let mut story = Story::new(Bounds::default());
-    let notes = hear(&Recording::open(&[directory.0.clone()]).unwrap(), &mut story).unwrap();
+    let notes =
+        hear(&Recording::open(std::slice::from_ref(&directory.0)).unwrap(), &mut story).unwrap();
     assert_eq!(notes, Vec::<String>::new());
     let told: Vec<&str> = story.entries().iter().map(|entry| entry.text.as_str()).collect();
     for wanted in ["leads from now on", "keying -> ", "-> fresh", "ensure_key: done", "until 20"] {
@@ -167,7 +168,7 @@ async fn nothing_is_left_of_any_name_and_what_is_left_can_still_be_read() {
     replayed(&out.0.join("journals")).expect("it can be told");
     let mut stories = [&directory.0, &out.0.join("journals")].map(|path| {
         let mut story = Story::new(Bounds::default());
-        hear(&Recording::open(&[path.clone()]).unwrap(), &mut story).unwrap();
+        hear(&Recording::open(std::slice::from_ref(path)).unwrap(), &mut story).unwrap();
         let entries = story.entries();
         let moves = entries.iter().filter(|entry| entry.what == What::Move);
         moves.map(|entry| (entry.at, entry.text.clone())).collect::<Vec<_>>()
@@ -190,7 +191,12 @@ async fn two_redactions_share_no_pseudonym_for_their_keys_differ() {
     let names = ["a", "b"].map(|name| {
         let to = out.0.join(name);
         let plan = Everleaf::new(Options::default());
-        redact::write(&Recording::open(&[directory.0.clone()]).unwrap(), &to, plan.plan()).unwrap();
+        redact::write(
+            &Recording::open(std::slice::from_ref(&directory.0)).unwrap(),
+            &to,
+            plan.plan(),
+        )
+        .unwrap();
         let file = fs::read_dir(&to).unwrap().next().unwrap().unwrap().path();
         fs::read_to_string(file).unwrap()
     });
@@ -201,7 +207,7 @@ async fn two_redactions_share_no_pseudonym_for_their_keys_differ() {
     assert!(!uids[0].is_empty() && uids[0].is_disjoint(&uids[1]));
     assert!(
         redact::write(
-            &Recording::open(&[directory.0.clone()]).unwrap(),
+            &Recording::open(std::slice::from_ref(&directory.0)).unwrap(),
             &out.0,
             Everleaf::new(Options::default()).plan(),
         )

@@ -61,7 +61,8 @@ async fn the_end_of_a_recording_says_what_the_cluster_says_and_tells_every_move(
 #[tokio::test]
 async fn an_earlier_instant_is_told_as_it_was_then() {
     let (folder, _) = issued("earlier").await;
-    let recording = crate::commands::recording::Recording::open(&[folder.0.clone()]).unwrap();
+    let recording =
+        crate::commands::recording::Recording::open(std::slice::from_ref(&folder.0)).unwrap();
     let (begin, end) = recording.span().unwrap();
     let key = web_certificate();
     let mut first = None;
