@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::commands::why::tests::World;
+use everleaf_engine::journal::{Line, Writer};
 use serde_json::json;
 use story::What;
 
@@ -214,4 +215,33 @@ async fn two_redactions_share_no_pseudonym_for_their_keys_differ() {
         .is_err(),
         "a directory that holds something is left alone"
     );
+}
+
+#[tokio::test]
+async fn snapshots_of_every_moment_lose_their_names_too() {
+    let directory = recording("snapshots").await;
+    let from = fs::read_dir(&directory.0).unwrap().next().unwrap().unwrap().path();
+    let header = Reader::new(BufReader::new(File::open(&from).unwrap())).unwrap().header().clone();
+    let mut writer = Writer::new(Vec::new(), &header).unwrap();
+    let recording = Recording::open(std::slice::from_ref(&from)).unwrap();
+    let all = recording.play(None, |heard| {
+        if let Heard::Input(Played { step, record, engine, .. }) = heard {
+            let (seq, at, input, record) = (step.seq, step.at, step.input.clone(), record.clone());
+            let step = JournalStep { seq, at, input, record };
+            writer.write(&Line::<Everleaf>::Step(Box::new(step))).unwrap();
+            writer.write(&Line::<Everleaf>::Snapshot(Box::new(engine.snapshot()))).unwrap();
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(all.unwrap().inputs > 20);
+    let out = Directory::new("snapshots-out");
+    let whole = out.file("everleaf-1-0.jsonl", writer.into_inner());
+    replayed(&whole).expect("a snapshot changes nothing");
+    let plan = Everleaf::new(Options::default());
+    let whole = Recording::open(std::slice::from_ref(&whole)).unwrap();
+    let files = redact::write(&whole, &out.0.join("redacted"), plan.plan()).expect("all of it");
+    let text = fs::read_to_string(&files[0]).unwrap().to_lowercase();
+    for secret in SECRETS.iter().chain(&["203.0.113", "\"demo\"", "demo/"]) {
+        assert!(!text.contains(secret), "{secret} was left in");
+    }
 }
