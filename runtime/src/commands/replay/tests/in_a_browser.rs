@@ -138,6 +138,34 @@ fn tens_of_thousands_of_entries_are_shown_bounded_and_what_is_left_out_is_said()
     assert!(all.dom.contains("left out: "), "the page says what it lacks");
 }
 
+#[tokio::test]
+async fn both_runs_stand_side_by_side_and_what_differs_can_be_asked_for() {
+    let Some(browser) = browser("both runs in a browser") else { return };
+    let recorded = recorded::recording("sides").await;
+    let change = "spec.issuerRef.name=quokka-self@Certificate/demo/ocelot";
+    let both = recorded::with(&recorded, change).expect("it changes something");
+    let page = recorded.0.join("page.html");
+    let beside = Beside {
+        changed: both.changed.clone(),
+        story: &both.other,
+        ends: both.ends(),
+        numbers: both.numbers(),
+    };
+    write_page(&page, &both.recorded, Some(&beside), both.notes()).unwrap();
+    let shown = Shown::new(browser, &recorded, &page, "differs=1");
+    let (_, head) = shown.dom.split_once("<tr id=\"head\">").expect("a head");
+    let head = head.split_once("</tr>").expect("it ends").0;
+    assert_eq!(head.matches("<th>").count(), 4, "time, object and two runs: {head}");
+    assert!(head.contains(&format!("what if {change}")), "{head}");
+    assert!(shown.dom.contains("what if: not known after 20"), "the lane says where it ends");
+    let rows = shown.entries();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.contains("differs")), "{rows:?}");
+    assert!(
+        rows.iter().all(|row| row.contains("Certificate/demo/ocelot")),
+        "nobody else: {rows:?}"
+    );
+}
+
 #[test]
 fn a_page_asks_for_nothing_and_allows_no_script_but_its_own() {
     let page = page::page(

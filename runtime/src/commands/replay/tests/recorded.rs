@@ -11,7 +11,7 @@ const SECRETS: [&str; 7] =
     ["zanzibar", "quokka", "kumquat", "wombat", "axolotl", "narwhal", "ocelot"];
 
 /// A recording of two Certificates: one is issued, the other waits for a CA that is not there.
-async fn recording(name: &str) -> Directory {
+pub(super) async fn recording(name: &str) -> Directory {
     let directory = Directory::new(name);
     let world = World::recorded(Options::default(), Some(directory.0.clone()));
     let own = |kind: &str, name: &str, spec| {
@@ -35,7 +35,7 @@ async fn recording(name: &str) -> Directory {
     directory
 }
 
-fn with(directory: &Directory, change: &str) -> Result<whatif::Both, Failure> {
+pub(super) fn with(directory: &Directory, change: &str) -> Result<whatif::Both, Failure> {
     let recording = Recording::open(std::slice::from_ref(&directory.0)).unwrap();
     whatif::play(&recording, &Change::parse(&[change.to_owned()])?)
 }
