@@ -204,7 +204,16 @@ impl Charge {
 
 /// The name of the ConfigMap that holds a bucket.
 pub fn shard(bucket: &str) -> Arc<str> {
-    format!("everleaf-acme-budget-{:x}", digest_of(bucket).0 % SHARDS).into()
+    shard_name(digest_of(bucket).0 % SHARDS)
+}
+
+/// The names of all the ConfigMaps.
+pub fn shards() -> impl Iterator<Item = Arc<str>> {
+    (0..SHARDS).map(shard_name)
+}
+
+fn shard_name(number: u64) -> Arc<str> {
+    format!("everleaf-acme-budget-{number:x}").into()
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use super::{
     Charge, Ledger, Limit, Purpose, Spend, account_bucket, charges, domain_bucket, published,
+    shards,
 };
-use crate::facts::{AcmeFacts, Facts, IssuerFacts, Kind, OrderFacts, Signer};
+use crate::facts::{AcmeFacts, IssuerFacts, Kind, OrderFacts, Signer};
 use crate::program::{Everleaf, Sight, issuer_key};
 use everleaf_engine::world::World;
 use everleaf_engine::{ObjectKey, Timestamp};
@@ -52,11 +53,12 @@ fn standing(charge: &Charge, tat: Timestamp, now: Timestamp) -> Option<Standing>
     })
 }
 
-/// Every bucket that is known not to be full.
-pub fn ledger(world: &World<Everleaf>) -> Ledger {
+/// Every bucket that is known not to be full, of the ConfigMaps in the operator's own namespace.
+pub fn ledger(world: &World<Everleaf>, operator_namespace: &Arc<str>) -> Ledger {
     let mut buckets = BTreeMap::new();
-    for (_, object) in world.iter() {
-        if let Facts::Budget(facts) = &object.facts {
+    for shard in shards() {
+        let key = ObjectKey::new(Kind::ConfigMap, operator_namespace.clone(), shard);
+        if let Some(facts) = world.get(&key).and_then(|object| object.facts.budget()) {
             buckets.extend(facts.buckets.iter().map(|(name, tat)| (name.clone(), *tat)));
         }
     }
@@ -109,13 +111,17 @@ pub(crate) fn charges_of(order: &OrderFacts, issuer: &IssuerFacts, now: Timestam
 }
 
 /// How the limits stand that an Order takes from; empty if its issuer has none that are known.
-pub fn of_order(world: &World<Everleaf>, key: &ObjectKey<Kind>, now: Timestamp) -> Vec<Standing> {
+pub fn of_order(
+    (world, operator_namespace): (&World<Everleaf>, &Arc<str>),
+    key: &ObjectKey<Kind>,
+    now: Timestamp,
+) -> Vec<Standing> {
     let order = world.get(key).and_then(|object| object.facts.order());
     let charged = order.and_then(|order| {
         let issuer = issuer_key(&key.namespace, &order.issuer)?;
         Some(charges_of(order, world.get(&issuer)?.facts.issuer()?, now))
     });
-    let ledger = ledger(world);
+    let ledger = ledger(world, operator_namespace);
     charged
         .unwrap_or_default()
         .iter()

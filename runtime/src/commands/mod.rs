@@ -9,6 +9,7 @@ mod kubeconfig;
 pub mod lint;
 mod observe;
 pub mod operator;
+pub mod recording;
 pub mod replay;
 pub mod why;
 

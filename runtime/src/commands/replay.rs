@@ -1,23 +1,37 @@
 //! `everleaf replay`: the engine again over a recorded log, and the history that watch streams
-//! tell.
+//! tell; as text, as a page, with something changed, or without names.
+
+mod change;
+mod page;
+mod redact;
+mod story;
+mod whatif;
 
 use super::input::{self, Shown};
+use super::recording::{
+    Content, Ended, Heard, Played, REDACTED, Recording, at, content, unreadable,
+};
 use super::{Failure, print};
 use crate::edge::{Projector, meta_of, version};
 use crate::kube_api::resource;
+use crate::operator::moved;
+use change::Change;
 use clap::Args;
 use everleaf_api::names::CopiedAnnotations;
-use everleaf_engine::journal::{ReadError, Reader};
+use everleaf_engine::journal::{JournalStep, ReadError, Reader};
 use everleaf_engine::replay::{Difference, Divergence, Report, replay};
-use everleaf_engine::{Config, Delta, Engine, Input, Move, Program, Timestamp, Uid};
+use everleaf_engine::{Config, Delta, Engine, Input, Move, ObjectKey, Program, Timestamp, Uid};
 use everleaf_nodes::effect::rfc3339;
 use everleaf_nodes::{Everleaf, Facts, Kind, Options, budget};
 use everleaf_pki::Limits;
+use page::Beside;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use story::{Bounds, Story};
 
 /// Arguments of `everleaf replay`.
 #[derive(Args, Debug)]
@@ -29,6 +43,18 @@ pub struct ReplayArgs {
     /// Only the summary, not every decision.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Write everything as one page, which needs nothing else and sends no request.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Run the recorded inputs again with something changed, and show both runs side by side: a
+    /// file of manifests (Certificates, Issuers, ClusterIssuers), a field of a Certificate as
+    /// spec.renewBefore=720h@Certificate/NAMESPACE/NAME, or a flag of the operator as NAME=VALUE.
+    #[arg(long, value_name = "CHANGE")]
+    pub what_if: Vec<String>,
+    /// Write the journals to this directory, with every name replaced by a pseudonym, so that they
+    /// can be attached to a report. A page is then made of those.
+    #[arg(long, value_name = "DIR", conflicts_with = "what_if")]
+    pub redact: Option<PathBuf>,
 }
 
 /// Replays.
@@ -37,7 +63,13 @@ pub struct ReplayArgs {
 /// [`Failure::Usage`] for what cannot be read, or holds nothing; [`Failure::Failed`] for a
 /// divergence.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    let mut streams = Vec::new();
+    if let Some(out) = &args.redact {
+        return redacted(args, out);
+    }
+    if !args.what_if.is_empty() {
+        return what_if(args);
+    }
+    let (mut streams, mut journals) = (Vec::new(), Vec::new());
     let mut diverged = false;
     for path in &args.paths {
         let mut told = false;
@@ -49,7 +81,10 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
                     continue;
                 }
                 Content::NoLine | Content::Other => streams.extend(objects(&file)?),
-                Content::Journal => diverged |= replay_journal(&file, args.quiet)?,
+                Content::Journal => {
+                    diverged |= replay_journal(&file, args.quiet)?;
+                    journals.push(file);
+                }
             }
             told = true;
         }
@@ -57,8 +92,16 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
             return Err(nothing_in(path));
         }
     }
+    let mut story = Story::new(Bounds::default());
     if !streams.is_empty() {
-        tell(streams, args.quiet);
+        tell(streams, args.quiet, &mut story);
+    }
+    if let Some(out) = &args.html {
+        let mut notes = Vec::new();
+        if !journals.is_empty() {
+            notes = hear(&Recording::open(&journals)?, &mut story)?;
+        }
+        write_page(out, &story, None, notes)?;
     }
     if diverged {
         Err(Failure::Failed("this build decides differently".to_owned()))
@@ -67,8 +110,71 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
 }
 
-fn at(path: &Path, message: impl std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{}: {message}", path.display()))
+/// Journals without names, and a page of them if one is wanted.
+fn redacted(args: &ReplayArgs, out: &Path) -> Result<(), Failure> {
+    let recording = Recording::open(&args.paths)?;
+    let program = Everleaf::new(Options::default());
+    let files = redact::write(&recording, out, program.plan())?;
+    for file in &files {
+        print(&format!(
+            "{}: written without names; look through it before you give it away\n",
+            file.display()
+        ));
+    }
+    let Some(html) = &args.html else { return Ok(()) };
+    let mut story = Story::new(Bounds::default());
+    let notes = hear(&Recording::open(&files)?, &mut story)?;
+    write_page(html, &story, None, notes)
+}
+
+fn what_if(args: &ReplayArgs) -> Result<(), Failure> {
+    let change = Change::parse(&args.what_if)?;
+    let both = whatif::play(&Recording::open(&args.paths)?, &change)?;
+    print(&if args.quiet { both.notes().join("\n") + "\n" } else { both.to_text() });
+    let Some(out) = &args.html else { return Ok(()) };
+    let (ends, numbers) = (both.ends(), both.numbers());
+    let beside = Beside { changed: both.changed.clone(), story: &both.other, ends, numbers };
+    write_page(out, &both.recorded, Some(&beside), both.notes())
+}
+
+/// Plays a recording into a story; what has to be known of it.
+fn hear(recording: &Recording, story: &mut Story) -> Result<Vec<String>, Failure> {
+    let ended = recording.play(None, |heard| {
+        story.hear(&heard);
+        ControlFlow::Continue(())
+    })?;
+    let mut notes = Vec::new();
+    let Ended { redacted, different, inputs, torn, .. } = ended;
+    if redacted {
+        notes.push("Every name is a pseudonym; it is told as it was recorded.".to_owned());
+    } else if different > 0 {
+        notes.push(format!(
+            "This build decides {different} of {inputs} inputs otherwise than the one that recorded; \
+             what it decides is told."
+        ));
+    }
+    if torn {
+        notes.push("A file of the recording ends within a line.".to_owned());
+    }
+    Ok(notes)
+}
+
+fn write_page(
+    out: &Path,
+    story: &Story,
+    beside: Option<&Beside<'_>>,
+    mut notes: Vec<String>,
+) -> Result<(), Failure> {
+    let left_out = [Some(story), beside.map(|beside| beside.story)].into_iter().flatten();
+    let left_out: Vec<String> =
+        left_out.map(Story::left_out).filter(|text| !text.is_empty()).collect();
+    notes.extend(left_out.iter().cloned());
+    let program = Everleaf::new(Options::default());
+    let text = page::page(program.plan(), story, beside, &notes);
+    std::fs::write(out, text).map_err(|error| at(out, error))?;
+    let left_out: String = left_out.iter().map(|text| format!("; {text}")).collect();
+    print(&format!("{}: {} objects{left_out}\n", out.display(), story.objects().len()));
+    Ok(())
 }
 
 fn nothing_in(path: &Path) -> Failure {
@@ -78,35 +184,6 @@ fn nothing_in(path: &Path) -> Failure {
          --record` or `kubectl get -o json` wrote",
     )
 }
-
-/// What a file begins like.
-enum Content {
-    /// A journal's header.
-    Journal,
-    /// Nothing, or a journal's header that is torn.
-    NoLine,
-    /// Anything else.
-    Other,
-}
-
-fn content(path: &Path) -> Result<Content, Failure> {
-    let mut first = Vec::new();
-    let file = File::open(path).map_err(|error| at(path, error))?;
-    let mut file = std::io::Read::take(BufReader::new(file), HEADER_MAX);
-    file.read_until(b'\n', &mut first).map_err(|error| at(path, error))?;
-    let is_journal = first.starts_with(JOURNAL);
-    let is_torn = is_journal && first.last() != Some(&b'\n') && (first.len() as u64) < HEADER_MAX;
-    Ok(match is_journal {
-        _ if first.is_empty() || is_torn => Content::NoLine,
-        true => Content::Journal,
-        false => Content::Other,
-    })
-}
-
-/// How the first line of a journal begins.
-const JOURNAL: &[u8] = b"{\"journal\":";
-/// So much of a first line is looked at.
-const HEADER_MAX: u64 = 1 << 20;
 
 /// The objects that a file shows; at least one is of Kubernetes.
 fn objects(path: &Path) -> Result<Vec<Shown>, Failure> {
@@ -123,6 +200,9 @@ fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     let mut reader = Reader::new(BufReader::with_capacity(1 << 20, file)).map_err(fault)?;
     let options: Options = serde_json::from_value(reader.header().program.clone())
         .map_err(|error| Failure::Usage(format!("{}:1: options: {error}", path.display())))?;
+    if reader.header().program.get(REDACTED).is_some() {
+        return tell_redacted(path, quiet);
+    }
     let mut names = BTreeMap::new();
     let report = replay(&mut reader, Everleaf::new(options), |step, record, engine| {
         if quiet {
@@ -138,29 +218,26 @@ fn replay_journal(path: &Path, quiet: bool) -> Result<bool, Failure> {
     Ok(report.divergence.is_some())
 }
 
-/// Why a journal cannot be read, with file, line and remedy.
-fn unreadable(path: &Path, error: &ReadError) -> Failure {
-    let (line, message) = match error {
-        ReadError::Chain { line, found, expected } => {
-            let good = line - 1;
-            let message = format!(
-                "its digest is {found}, but what is in it and before it has {expected}: this line \
-                 was changed, or one before it was changed, lost or moved. Take the file anew from \
-                 where it was recorded, or replay what is before it: head -n {good}"
-            );
-            (*line, message)
+/// Tells what was recorded: names decide too, so that pseudonyms cannot be replayed.
+fn tell_redacted(path: &Path, quiet: bool) -> Result<bool, Failure> {
+    let mut names = BTreeMap::new();
+    let mut moves = 0;
+    let ended = Recording::open(&[path.to_owned()])?.play(None, |heard| {
+        if let Heard::Input(played) = heard {
+            remember_name(&mut names, &played.step.input);
+            moves += played.record.moves.len();
+            for taken in played.record.moves.iter().filter(|_| !quiet) {
+                print(&told_move(played.engine, &names, played.step.at, taken));
+            }
         }
-        ReadError::Malformed { line, message } => {
-            let good = line - 1;
-            let remedy = format!("replay what is before it: head -n {good}");
-            (*line, format!("no line of a journal: {message}; {remedy}"))
-        }
-        ReadError::Io { line, source } => (*line, source.to_string()),
-        other @ (ReadError::NotAJournal(_) | ReadError::Schema { .. } | ReadError::Torn { .. }) => {
-            return at(path, other);
-        }
-    };
-    Failure::Usage(format!("{}:{line}: {message}", path.display()))
+        ControlFlow::Continue(())
+    })?;
+    let (path, inputs) = (path.display(), ended.inputs);
+    print(&format!(
+        "{path}: {inputs} inputs, {moves} moves; without names, so that it is told as it was \
+         recorded and not replayed\n"
+    ));
+    Ok(false)
 }
 
 /// UIDs and the objects that they belong to, as people know them.
@@ -173,17 +250,9 @@ fn remember_name(names: &mut Names, input: &Input<Kind, Facts>) {
 }
 
 fn told_move(engine: &Engine<Everleaf>, names: &Names, at: Timestamp, taken: &Move) -> String {
-    let machine = &engine.program().plan().machines[usize::from(taken.machine)];
-    let state = |index: u8| machine.states[usize::from(index)].name.as_str();
     let object = names.get(&taken.uid).map_or(&*taken.uid, String::as_str);
-    let why = match &taken.path {
-        Some(path) => {
-            let edges = path.iter().map(|edge| machine.edges[usize::from(*edge)].why.as_str());
-            edges.collect::<Vec<_>>().join("; then ")
-        }
-        None => "the plan does not explain it".to_owned(),
-    };
-    let (from, to) = (state(taken.from), state(taken.to));
+    let (from, to, why) = moved(engine, taken);
+    let why = why.unwrap_or_else(|| "the plan does not explain it".to_owned());
     format!("{} {object}: {from} -> {to} ({why})\n", rfc3339(at))
 }
 
@@ -221,16 +290,16 @@ fn diverges(Divergence { line, seq, what }: &Divergence) -> String {
 }
 
 /// Tells the history of watch streams, in the order in which the API server wrote it.
-fn tell(mut shown: Vec<Shown>, quiet: bool) {
+fn tell(mut shown: Vec<Shown>, quiet: bool, story: &mut Story) {
     shown.sort_by_key(|shown| version(&meta_of(&shown.object)));
     let projector = Projector::new(CopiedAnnotations::default(), Limits::default());
     let mut history = History::new();
     let mut unread = 0;
     for Shown { event, object } in &shown {
         match kind_of(object) {
-            Some(kind) => history.observe(&projector, kind, event, object, quiet),
+            Some(kind) => history.observe(&projector, (kind, event, object), quiet, story),
             None => {
-                history.note_event(object, quiet);
+                history.note_event(object, quiet, story);
                 unread += usize::from(object["kind"] != "Event");
             }
         }
@@ -278,10 +347,9 @@ impl History {
     fn observe(
         &mut self,
         projector: &Projector,
-        kind: Kind,
-        event: &str,
-        object: &Value,
+        (kind, event, object): (Kind, &str, &Value),
         quiet: bool,
+        story: &mut Story,
     ) {
         let read = match projector.read(kind, object) {
             Ok(read) => read,
@@ -295,7 +363,11 @@ impl History {
             "DELETED" => Delta::Deleted { feed: read.feed, key: key.clone(), uid: uid.clone() },
             _ => read.watched(),
         };
-        let record = self.engine.handle(self.now, Input::Observed(delta));
+        let input = Input::Observed(delta);
+        let record = self.engine.handle(self.now, input.clone());
+        let step = JournalStep { seq: 0, at: self.now, input, record: record.clone() };
+        let (engine, redacted) = (&self.engine, false);
+        story.hear(&Heard::Input(Played { step: &step, record: &record, engine, redacted }));
         self.moves += record.moves.len() as u64;
         if quiet {
             return;
@@ -310,15 +382,23 @@ impl History {
     }
 
     /// Events of the recorded controllers are part of the story.
-    fn note_event(&mut self, object: &Value, quiet: bool) {
-        if quiet || object["kind"] != "Event" {
+    fn note_event(&mut self, object: &Value, quiet: bool, story: &mut Story) {
+        if object["kind"] != "Event" {
             return;
         }
         let about = &object["involvedObject"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let key = Kind::of_name(&text(&about["kind"]))
+            .map(|kind| ObjectKey::new(kind, text(&about["namespace"]), text(&about["name"])));
+        let at = self.now.max(latest_time(object));
+        let told = format!("Event {}: {}", text(&object["reason"]), text(&object["message"]));
+        story.note(at, key.as_ref(), object["type"] == "Warning", told);
+        if quiet {
+            return;
+        }
         print(&format!(
             "{} {}/{}/{}: Event {}: {}\n",
-            rfc3339(self.now.max(latest_time(object))),
+            rfc3339(at),
             text(&about["kind"]),
             text(&about["namespace"]),
             text(&about["name"]),

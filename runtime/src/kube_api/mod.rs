@@ -336,7 +336,8 @@ fn form(pairs: &[(&str, &str)]) -> String {
     pairs.map(|(key, value)| format!("{key}={}&", percent(value))).collect()
 }
 
-fn percent(text: &str) -> String {
+/// A text as it may stand in a query.
+pub(crate) fn percent(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

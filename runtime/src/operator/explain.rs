@@ -1,7 +1,7 @@
 //! Saying what was decided and why, in the words of the plan.
 
 use everleaf_engine::{Engine, Move, Program, Record, Started};
-use everleaf_nodes::Everleaf;
+use everleaf_nodes::{Everleaf, Kind};
 
 /// A move of an object, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +22,24 @@ pub fn decisions(engine: &Engine<Everleaf>, record: &Record) -> Vec<Decision> {
 }
 
 fn decision(engine: &Engine<Everleaf>, taken: &Move) -> Decision {
-    let machine = &engine.program().plan().machines[usize::from(taken.machine)];
-    let state = |index: u8| machine.states[usize::from(index)].name.clone();
     let object =
         engine.subject(&taken.uid).map_or_else(|| taken.uid.to_string(), |key| key.to_string());
+    let (from, to, why) = moved(engine, taken);
+    Decision { object, from: from.to_owned(), to: to.to_owned(), why }
+}
+
+/// The states that a move leads from and to, and why it was made; `None` if the plan does not
+/// explain it. What the plan does not have, as a journal of another plan may name, is a `?`.
+pub fn moved<'a>(engine: &'a Engine<Everleaf>, taken: &Move) -> (&'a str, &'a str, Option<String>) {
+    let Some(machine) = engine.program().plan().machines.get(usize::from(taken.machine)) else {
+        return ("?", "?", None);
+    };
+    let state = |at: u8| machine.states.get(usize::from(at)).map_or("?", |s| s.name.as_str());
     let why = taken.path.as_ref().map(|path| {
-        let edges = path.iter().map(|edge| machine.edges[usize::from(*edge)].why.as_str());
-        edges.collect::<Vec<_>>().join("; then ")
+        let edge = |at: &u16| machine.edges.get(usize::from(*at)).map_or("?", |e| e.why.as_str());
+        path.iter().map(edge).collect::<Vec<_>>().join("; then ")
     });
-    Decision { object, from: state(taken.from), to: state(taken.to), why }
+    (state(taken.from), state(taken.to), why)
 }
 
 /// Logs what was decided.
@@ -54,6 +63,13 @@ pub fn log(engine: &Engine<Everleaf>, record: &Record, decisions: &[Decision]) {
 
 /// The name of an effect, as the plan has it.
 pub fn effect_name<'a>(engine: &'a Engine<Everleaf>, started: &Started) -> &'a str {
-    let machine = &engine.program().plan().machines[usize::from(started.machine)];
-    &machine.effects[usize::from(started.id.step)].name
+    let machine = engine.program().plan().machines.get(usize::from(started.machine));
+    let effect = machine.and_then(|machine| machine.effects.get(usize::from(started.id.step)));
+    effect.map_or("?", |effect| effect.name.as_str())
+}
+
+/// The name of a step of the machine that runs the objects of a kind.
+pub fn step_name(engine: &Engine<Everleaf>, kind: Kind, step: u8) -> Option<&str> {
+    let machine = &engine.program().plan().machines[engine.program().machine(kind)?];
+    machine.effects.get(usize::from(step)).map(|effect| effect.name.as_str())
 }

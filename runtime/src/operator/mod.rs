@@ -16,7 +16,7 @@ pub use driver::{Driver, Inspection, Parts, Turn};
 use everleaf_engine::journal::Header;
 use everleaf_engine::{Config, Engine, Program};
 use everleaf_nodes::{Everleaf, Options};
-pub use explain::{Decision, effect_name};
+pub use explain::{Decision, effect_name, moved, step_name};
 pub use record::{RECORD_TOTAL, Recorder, SMALLEST_TOTAL};
 pub use samples::sample;
 use std::path::PathBuf;

@@ -13,7 +13,8 @@ const DOMAINS: usize = 50;
 /// A sample of every Certificate and issuer, and of what is left of the limits of ACME CAs.
 pub fn sample(engine: &Engine<Everleaf>) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    let (ledger, now) = (standing::ledger(engine.world()), engine.now());
+    let own = &engine.program().options.operator_namespace;
+    let (ledger, now) = (standing::ledger(engine.world(), own), engine.now());
     for (key, object) in engine.world().iter() {
         match &object.facts {
             Facts::Certificate(facts) => snapshot.certificates.push(certificate(key, facts)),

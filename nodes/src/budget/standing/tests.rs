@@ -50,3 +50,26 @@ fn an_issuer_tells_its_accounts_limit_and_the_emptiest_of_its_own_directory() {
     ];
     assert_eq!(told, expected);
 }
+
+#[test]
+fn a_ledger_is_read_from_the_operators_own_shards_and_from_no_other_config_map() {
+    use crate::facts::{BudgetFacts, Facts};
+    use everleaf_engine::{Config, Delta, Engine, Input};
+    let mut engine = Engine::new(Everleaf::new(Default::default()), Config::default());
+    let own = engine.program().options.operator_namespace.clone();
+    let at = Timestamp::from_seconds(1_000_000);
+    let last = shards().last().expect("there are sixteen");
+    for (place, bucket) in
+        [((&*own, &*last), "o:own"), (("demo", &*last), "o:foreign"), ((&*own, "notes"), "o:notes")]
+    {
+        let buckets = BTreeMap::from([(Arc::from(bucket), at)]);
+        let key = ObjectKey::new(Kind::ConfigMap, place.0, place.1);
+        let facts = Facts::Budget(BudgetFacts { buckets });
+        let (feed, uid) = (crate::feed::BUDGETS, bucket.into());
+        let delta = Delta::Applied { feed, key, uid, rv: 1, live: false, facts };
+        engine.handle(at, Input::Observed(delta));
+    }
+    let found = ledger(engine.world(), &own);
+    let names: Vec<&str> = found.buckets().keys().map(|name| &**name).collect();
+    assert_eq!(names, ["o:own"]);
+}

@@ -1,3 +1,6 @@
+mod in_a_browser;
+mod recorded;
+
 use super::*;
 use everleaf_engine::journal::{Header, JournalStep, Line, Writer};
 use everleaf_engine::{Epoch, Record};
@@ -26,8 +29,13 @@ impl Drop for Directory {
     }
 }
 
+fn quiet(path: &Path) -> ReplayArgs {
+    let (html, what_if, redact) = (None, Vec::new(), None);
+    ReplayArgs { paths: vec![path.to_owned()], quiet: true, html, what_if, redact }
+}
+
 fn replayed(path: &Path) -> Result<(), Failure> {
-    run(&ReplayArgs { paths: vec![path.to_owned()], quiet: true })
+    run(&quiet(path))
 }
 
 fn usage(path: &Path) -> String {

@@ -1,11 +1,14 @@
-//! What is said of an object, as text and as JSON.
+//! What is said of an object: put together here, shown by [`screen`](super::screen).
 
+use super::around::{self, Related};
+use super::error::{self, LastError};
+use super::path::{self, Passed};
 use super::sight::Sight;
+use super::suggest::{self, Hint, Source};
 use everleaf_engine::{Engine, ObjectKey, Program, Status, Timestamp};
 use everleaf_graph::{Edge, Machine, State, WaitKind};
 use everleaf_nodes::budget::standing::{self, Standing};
-use everleaf_nodes::effect::rfc3339;
-use everleaf_nodes::facts::{AcmeState, Attempt, Class, Condition, Problem};
+use everleaf_nodes::facts::{AcmeState, Attempt, Condition, Problem};
 use everleaf_nodes::{Everleaf, Facts, Kind};
 use serde_json::{Value, json};
 
@@ -13,36 +16,67 @@ use serde_json::{Value, json};
 const DOMAINS: usize = 10;
 
 pub(super) struct Answer<'a> {
-    key: &'a ObjectKey<Kind>,
+    pub(super) key: &'a ObjectKey<Kind>,
     /// Whether any machine runs such an object.
     is_run: bool,
     /// The machine and where the object is in it; `None` if that cannot be told.
     placed: Option<(&'a Machine, Status)>,
     facts: Option<&'a Facts>,
-    now: Timestamp,
+    /// The instant that all is told of.
+    pub(super) now: Timestamp,
     said: &'a [String],
     lacking: &'a [String],
-    assumed: &'a [String],
-    budgets: Vec<Standing>,
+    /// What was taken for granted.
+    pub(super) assumed: &'a [String],
+    /// What could not be looked at, or limits what can be said.
+    pub(super) unseen: &'a [String],
+    pub(super) budgets: Vec<Standing>,
+    /// What happened to it, oldest first.
+    pub(super) path: Vec<Passed>,
+    /// How many steps of the path were left out before those.
+    pub(super) earlier: usize,
+    pub(super) around: Vec<Related>,
+    pub(super) error: Option<LastError>,
+    pub(super) hints: Vec<Hint>,
+    pub(super) source: Option<&'a Source>,
 }
 
-struct Wait {
-    name: String,
-    about: String,
-    at: Timestamp,
+pub(super) struct Wait {
+    pub(super) name: String,
+    pub(super) about: String,
+    pub(super) at: Timestamp,
 }
 
-struct Change {
-    on: String,
-    to: String,
-    why: String,
+pub(super) struct Change {
+    pub(super) on: String,
+    pub(super) to: String,
+    pub(super) why: String,
+    /// From how many states this edge leads: those from few are the work at hand.
+    shared: usize,
 }
 
 impl<'a> Answer<'a> {
-    /// What a look at the cluster tells of an object.
+    /// What was seen of an object and of what is around it.
     pub(super) fn new(sight: &'a Sight, key: &'a ObjectKey<Kind>) -> Self {
-        let of_engine = Self::of_engine(&sight.engine, key, &sight.problems);
-        Self { lacking: &sight.lacking, assumed: &sight.assumed, ..of_engine }
+        let engine = &sight.engine;
+        let mut answer = Self::of_engine(engine, key, &sight.problems);
+        let secrets = &engine.program().options.cluster_resource_namespace;
+        answer.now = sight.at;
+        answer.lacking = &sight.lacking;
+        answer.assumed = &sight.assumed;
+        answer.unseen = &sight.unseen;
+        answer.path = answer.facts.filter(|_| !sight.moves).map_or_else(Vec::new, path::of_facts);
+        answer.path.extend(sight.path.iter().cloned());
+        answer.path.sort_by_key(|passed| passed.at);
+        let many = answer.path.len().saturating_sub(path::KEPT);
+        answer.path.drain(..many);
+        answer.earlier = sight.earlier + many;
+        answer.around = around::around((engine.world(), &sight.blind), key, secrets);
+        answer.error = error::last(engine.world(), key, &answer.around, &answer.path);
+        let state = answer.state().map(|state| state.name.as_str());
+        answer.hints = suggest::hints(engine, key, &answer.around, &sight.source, state);
+        answer.source = Some(&sight.source);
+        answer
     }
 
     /// What an engine that has seen everything tells of an object.
@@ -61,7 +95,14 @@ impl<'a> Answer<'a> {
             said,
             lacking: &[],
             assumed: &[],
+            unseen: &[],
             budgets: budgets(engine, key),
+            path: Vec::new(),
+            earlier: 0,
+            around: Vec::new(),
+            error: None,
+            hints: Vec::new(),
+            source: None,
         }
     }
 
@@ -80,12 +121,16 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn state(&self) -> Option<&State> {
+    pub(super) fn machine(&self) -> Option<&str> {
+        self.placed.as_ref().map(|(machine, _)| machine.name.as_str())
+    }
+
+    pub(super) fn state(&self) -> Option<&State> {
         let (machine, status) = self.placed.as_ref()?;
         Some(&machine.states[status.state])
     }
 
-    fn conditions(&self) -> &[Condition] {
+    pub(super) fn conditions(&self) -> &[Condition] {
         match self.facts {
             Some(Facts::Certificate(facts)) => &facts.status.conditions,
             Some(Facts::Request(facts)) => &facts.conditions,
@@ -96,7 +141,7 @@ impl<'a> Answer<'a> {
     }
 
     /// State and reason, where those are what the status says.
-    fn progress(&self) -> Option<(AcmeState, &str)> {
+    pub(super) fn progress(&self) -> Option<(AcmeState, &str)> {
         match self.facts? {
             Facts::Order(facts) => Some((facts.state, &facts.reason)),
             Facts::Challenge(facts) => Some((facts.state, &facts.reason)),
@@ -105,20 +150,15 @@ impl<'a> Answer<'a> {
     }
 
     /// What was last asked for in vain, where that is why it is where it is.
-    fn attempt(&self) -> Option<&Attempt> {
+    pub(super) fn attempt(&self) -> Option<&Attempt> {
         if self.truths().get("failed") != Some(&json!(true)) {
             return None;
         }
-        match self.facts? {
-            Facts::Order(facts) => facts.attempt.as_ref(),
-            Facts::Challenge(facts) => facts.attempt.as_ref(),
-            Facts::Issuer(facts) => facts.account.attempt.as_ref(),
-            _ => None,
-        }
+        error::attempt(self.facts?)
     }
 
     /// What a person has to mend.
-    fn problems(&self) -> Vec<String> {
+    pub(super) fn problems(&self) -> Vec<String> {
         let problems: &[Problem] = match self.facts {
             Some(Facts::Certificate(facts)) => &facts.problems,
             Some(Facts::Issuer(facts)) => &facts.problems,
@@ -128,7 +168,7 @@ impl<'a> Answer<'a> {
         problems.chain(self.said.iter().cloned()).collect()
     }
 
-    fn waits(&self) -> Vec<Wait> {
+    pub(super) fn waits(&self) -> Vec<Wait> {
         let Some((machine, status)) = &self.placed else { return Vec::new() };
         let waits = status.armed.iter().filter_map(|armed| {
             let wait = &machine.waits[armed.wait?];
@@ -142,113 +182,30 @@ impl<'a> Answer<'a> {
         waits.collect()
     }
 
-    /// What would move it on: the edges that leave its state, and where they lead.
-    fn changes(&self) -> Vec<Change> {
+    /// What would move it on: the edges that leave its state, and where they lead; those that leave
+    /// few states first.
+    pub(super) fn changes(&self) -> Vec<Change> {
         let Some((machine, status)) = &self.placed else { return Vec::new() };
         let leaves = machine.edges.iter().filter(|edge| edge.from == status.state);
         let change = |edge: &Edge| Change {
             on: trigger(machine, edge),
             to: machine.states[edge.to].name.clone(),
             why: edge.why.clone(),
+            shared: machine.edges.iter().filter(|other| other.ordinal == edge.ordinal).count(),
         };
-        leaves.map(change).collect()
+        let mut all: Vec<Change> = leaves.map(change).collect();
+        all.sort_by_key(|change| change.shared);
+        all
     }
 
     /// What its state does.
-    fn next(&self) -> Vec<&str> {
+    pub(super) fn next(&self) -> Vec<&str> {
         let Some((machine, status)) = &self.placed else { return Vec::new() };
         let does = machine.states[status.state].does.iter();
         does.map(|step| machine.effects[*step].about.as_str()).collect()
     }
 
-    /// Where it is, what is wrong with it, and what its conditions say.
-    pub(super) fn head(&self) -> String {
-        let mut text = match self.state() {
-            Some(state) => format!("{}: {}\n  {}\n", self.key, state.name, state.about),
-            None => format!("{}: cannot be told\n", self.key),
-        };
-        for line in self.problems() {
-            text.push_str(&format!("  {line}\n"));
-        }
-        for condition in self.conditions() {
-            let Condition { kind, status, reason, message, .. } = condition;
-            text.push_str(&format!("  {kind}={status} {reason}: {message}\n"));
-        }
-        if let Some((state, reason)) = self.progress() {
-            text.push_str(&format!("  state={:?} {reason}\n", state.text()));
-        }
-        if let Some(attempt) = self.attempt().filter(|attempt| attempt.class != Class::Wait) {
-            let Attempt { step, number, at, detail, .. } = attempt;
-            let at = rfc3339(*at);
-            text.push_str(&format!("  {step} failed at {at}, try {number}: {detail}\n"));
-        }
-        text
-    }
-
-    pub(super) fn to_text(&self) -> String {
-        let mut text = self.head();
-        let mut part = |title: &str, lines: Vec<String>| {
-            if !lines.is_empty() {
-                text.push_str(&format!("{title}:\n  {}\n", lines.join("\n  ")));
-            }
-        };
-        part("taken for granted", self.assumed.to_vec());
-        part("next", self.next().into_iter().map(str::to_owned).collect());
-        let waits = self.waits().into_iter().map(|Wait { about, at, .. }| {
-            format!("{} (in {}): {about}", rfc3339(at), span(at.since(self.now) / 1000))
-        });
-        part("waits until", waits.collect());
-        part("left of the CA's limits", self.budgets.iter().map(|one| self.left(one)).collect());
-        let changes = self.changes().into_iter();
-        let changes = changes.map(|Change { on, to, why }| format!("-> {to}, if {on} ({why})"));
-        part("what would change it", changes.collect());
-        text
-    }
-
-    fn left(&self, one: &Standing) -> String {
-        let Standing { limit, subject, left, capacity, next } = one;
-        let of = if subject.is_empty() { String::new() } else { format!(" of {subject}") };
-        let next = match next.since(self.now) / 1000 {
-            ..=0 => String::new(),
-            wait => format!("; the next at {} (in {})", rfc3339(*next), span(wait)),
-        };
-        format!("{limit}{of}: {left} of {capacity}{next}")
-    }
-
-    fn budget_json(&self, one: &Standing) -> Value {
-        let Standing { limit, subject, left, capacity, next } = one;
-        let next = (*next > self.now).then(|| rfc3339(*next));
-        let (limit, subject) = (*limit, &**subject);
-        json!({"limit": limit, "subject": subject, "left": left, "capacity": capacity, "next": next})
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let waits = self.waits().into_iter();
-        let waits = waits.map(|w| json!({"name": w.name, "about": w.about, "at": rfc3339(w.at)}));
-        let changes = self.changes().into_iter();
-        let changes = changes.map(|c| json!({"if": c.on, "to": c.to, "why": c.why}));
-        json!({
-            "object": self.key.to_string(),
-            "machine": self.placed.as_ref().map(|(machine, _)| &machine.name),
-            "state": self.state().map(|state| &state.name),
-            "about": self.state().map(|state| &state.about),
-            "unknown": self.unknown(),
-            "facts": self.truths(),
-            "problems": self.problems(),
-            "conditions": self.conditions(),
-            "progress": self.progress().map(|(state, reason)| {
-                json!({"state": state.text(), "reason": reason})
-            }),
-            "attempt": self.attempt(),
-            "assumed": self.assumed,
-            "next": self.next(),
-            "waits": waits.collect::<Vec<_>>(),
-            "budgets": self.budgets.iter().map(|one| self.budget_json(one)).collect::<Vec<_>>(),
-            "changes": changes.collect::<Vec<_>>(),
-        })
-    }
-
-    fn truths(&self) -> serde_json::Map<String, Value> {
+    pub(super) fn truths(&self) -> serde_json::Map<String, Value> {
         let Some((machine, status)) = &self.placed else { return serde_json::Map::new() };
         let facts = machine.facts.iter().enumerate();
         facts.map(|(bit, fact)| (fact.name.clone(), json!(status.truth >> bit & 1 == 1))).collect()
@@ -258,34 +215,30 @@ impl<'a> Answer<'a> {
 /// How the limits stand that an Order or an issuer's orders take from.
 fn budgets(engine: &Engine<Everleaf>, key: &ObjectKey<Kind>) -> Vec<Standing> {
     let (world, now) = (engine.world(), engine.now());
+    let own = &engine.program().options.operator_namespace;
     match world.get(key).map(|object| &object.facts) {
-        Some(Facts::Order(_)) => standing::of_order(world, key, now),
+        Some(Facts::Order(_)) => standing::of_order((world, own), key, now),
         Some(Facts::Issuer(issuer)) => {
-            standing::of_issuer(issuer, &standing::ledger(world), now, DOMAINS)
+            standing::of_issuer(issuer, &standing::ledger(world, own), now, DOMAINS)
         }
         _ => Vec::new(),
     }
 }
 
-/// A trigger in words: what the fact says, or that its opposite holds.
+/// A trigger in words: what the fact says, or that its opposite holds; or that a wait is over.
 fn trigger(machine: &Machine, edge: &Edge) -> String {
     let literal = machine.literal(edge.on);
-    let (not, name) = match literal.strip_prefix("not ") {
-        Some(name) => ("it is no longer so that ", name),
-        None => ("", literal.as_str()),
+    let (negated, name) = match literal.strip_prefix("not ") {
+        Some(name) => (true, name),
+        None => (false, literal.as_str()),
     };
-    match machine.facts.iter().find(|fact| fact.name == name) {
-        Some(fact) => format!("{not}{}", fact.about),
-        None => literal,
+    if let Some(wait) = name.strip_prefix("due(").and_then(|name| name.strip_suffix(')')) {
+        let over = if negated { "has to go on" } else { "is over" };
+        return format!("the wait {wait:?} {over}");
     }
-}
-
-/// A span of seconds, to be read at a glance.
-fn span(seconds: i64) -> String {
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} days", seconds / 86_400),
+    match machine.facts.iter().find(|fact| fact.name == name) {
+        Some(fact) if negated => format!("it is no longer so that {}", fact.about),
+        Some(fact) => fact.about.clone(),
+        None => literal,
     }
 }

@@ -1,7 +1,12 @@
 //! Seeing what the state of one object rests on: the object, and what its machine reads of
-//! others. Nothing else is read, so no other right is needed.
+//! others. What else is read, to tell of what is around it, decides on nothing: where the right to
+//! that is lacking, it is left out and said.
 
-use crate::edge::{Projector, Read, key_kind};
+mod beside;
+
+use super::path::Passed;
+use super::suggest::{Source, meant, near};
+use crate::edge::{Projector, Read, key_kind, meta_of};
 use crate::kube_api::{ApiError, Kube, Selection};
 use everleaf_api::{CertificateRequest, names};
 use everleaf_engine::{
@@ -28,6 +33,20 @@ pub struct Sight {
     pub assumed: Vec<String>,
     /// What the operator says of the object in Events, and nowhere else.
     pub problems: Vec<String>,
+    /// The instant of what was seen.
+    pub(super) at: Timestamp,
+    /// What could not be looked at and decides on nothing.
+    pub(super) unseen: Vec<String>,
+    /// The kinds of which not everything was seen.
+    pub(super) blind: BTreeSet<Kind>,
+    /// What happened to the object, oldest first, as far as somebody kept it.
+    pub(super) path: Vec<Passed>,
+    /// How much of that was left out before.
+    pub(super) earlier: usize,
+    /// Whether the path holds its moves, and so needs nothing of its times and conditions.
+    pub(super) moves: bool,
+    /// Where all this is from.
+    pub(super) source: Source,
 }
 
 /// Why nothing can be said at all.
@@ -35,8 +54,8 @@ pub struct Sight {
 pub enum Blind {
     /// The API server did not answer.
     Unreachable(ApiError),
-    /// It did not show the object.
-    Unseen(ObjectKey<Kind>, ApiError),
+    /// It did not show the object; names that were perhaps meant.
+    Unseen(ObjectKey<Kind>, Box<ApiError>, Vec<String>),
     /// The object cannot be told in facts.
     Unreadable(String),
 }
@@ -46,13 +65,13 @@ impl Blind {
     pub fn told_of(&self, url: &str) -> String {
         match self {
             Self::Unreachable(error) => format!("the API server at {url}: {error}"),
-            Self::Unseen(key, error) if error.is_absent() => {
-                format!("there is no {key}: {}", error.message)
+            Self::Unseen(key, error, near) if error.is_absent() => {
+                format!("there is no {key}: {}{}", error.message, meant(near))
             }
-            Self::Unseen(key, error) if error.class == FailureClass::Forbidden => {
+            Self::Unseen(key, error, _) if error.class == FailureClass::Forbidden => {
                 format!("you may not read {key}: {}", error.message)
             }
-            Self::Unseen(key, error) => format!("{key} cannot be read: {error}"),
+            Self::Unseen(key, error, _) => format!("{key} cannot be read: {error}"),
             Self::Unreadable(message) => message.clone(),
         }
     }
@@ -76,6 +95,8 @@ pub async fn look(
         seen: Vec::new(),
         refused: BTreeSet::new(),
         lacking: Vec::new(),
+        unseen: Vec::new(),
+        blind: BTreeSet::new(),
         assumed: Vec::new(),
     };
     let (uid, facts) = reading.subject(key).await?;
@@ -123,7 +144,9 @@ pub async fn look(
         }
         Facts::Secret(_) | Facts::Key(_) | Facts::Budget(_) => {}
     }
-    Ok(reading.into_sight(key, now))
+    reading.around(key, &facts).await?;
+    let path = reading.events(key, &uid).await;
+    Ok(Sight { path, ..reading.into_sight(key, now) })
 }
 
 /// An object that was read, and the key that it asks a certificate for.
@@ -173,20 +196,42 @@ struct Reading<'a> {
     /// Kinds of which not everything that is needed could be read.
     refused: BTreeSet<Kind>,
     lacking: Vec<String>,
+    /// What could not be looked at and decides on nothing.
+    unseen: Vec<String>,
+    /// The kinds of that.
+    blind: BTreeSet<Kind>,
     assumed: Vec<(String, Delta<Kind, Facts>)>,
 }
 
 impl Reading<'_> {
     async fn subject(&mut self, key: &ObjectKey<Kind>) -> Result<(Arc<str>, Facts), Blind> {
         let object = self.kube.get(key.kind, &key.namespace, &key.name).await;
-        let object = object.map_err(|error| match error.code {
-            0 => Blind::Unreachable(error),
-            _ => Blind::Unseen(key.clone(), error),
-        })?;
+        let object = match object {
+            Ok(object) => object,
+            Err(error) if error.code == 0 => return Err(Blind::Unreachable(error)),
+            Err(error) => {
+                let near = if error.is_absent() { self.near(key).await } else { Vec::new() };
+                return Err(Blind::Unseen(key.clone(), Box::new(error), near));
+            }
+        };
         let seen = self.read(key.kind, &object).map_err(Blind::Unreadable)?;
         let (uid, facts) = (seen.read.uid.clone(), seen.read.facts.clone());
         self.seen.push(seen);
         Ok((uid, facts))
+    }
+
+    /// Names that were perhaps meant, in all namespaces if those may be listed.
+    async fn near(&self, key: &ObjectKey<Kind>) -> Vec<String> {
+        let mut there = Vec::new();
+        for namespace in ["", &*key.namespace] {
+            let selection = Selection { namespace: namespace.to_owned(), ..Selection::default() };
+            if let Ok(page) = self.kube.list(key.kind, &selection, (PAGE, "")).await {
+                let items = page.items.iter().map(meta_of);
+                there.extend(items.map(|m| ObjectKey::new(key.kind, &*m.namespace, &*m.name)));
+                break;
+            }
+        }
+        near(key, there.into_iter())
     }
 
     fn read(&self, kind: Kind, object: &Value) -> Result<Seen, String> {
@@ -409,7 +454,19 @@ impl Reading<'_> {
             }
         }
         let problems = said_of(&mut engine, key, now);
-        Sight { engine, lacking: self.lacking, assumed, problems }
+        Sight {
+            engine,
+            lacking: self.lacking,
+            assumed,
+            problems,
+            at: now,
+            unseen: self.unseen,
+            blind: self.blind.union(&self.refused).copied().collect(),
+            path: Vec::new(),
+            earlier: 0,
+            moves: false,
+            source: Source::Cluster,
+        }
     }
 }
 

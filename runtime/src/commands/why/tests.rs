@@ -1,6 +1,9 @@
 //! Against the modelled API server, as `kube` speaks to it; the running operator's own engine
 //! says what is true.
 
+mod recorded;
+mod stories;
+
 use super::*;
 use crate::operator::{self, Running, Setup};
 use clap::FromArgMatches as _;
@@ -12,9 +15,9 @@ use everleaf_sim::http::ApiService;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-struct World {
-    service: ApiService,
-    running: Running,
+pub(in crate::commands) struct World {
+    pub(in crate::commands) service: ApiService,
+    pub(in crate::commands) running: Running,
 }
 
 fn projector() -> Projector {
@@ -23,6 +26,15 @@ fn projector() -> Projector {
 
 impl World {
     fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        Self::recorded(options, None)
+    }
+
+    /// The same, with a journal in a directory.
+    pub(in crate::commands) fn recorded(options: Options, record: Option<PathBuf>) -> Self {
         let crds = everleaf_api::crds().iter().map(|(_, yaml)| (*yaml).to_owned()).collect();
         let namespaces = ["demo", "kube-system"].map(str::to_owned).to_vec();
         let now = crate::ports::now().as_millis();
@@ -32,11 +44,11 @@ impl World {
         let setup = Setup {
             client: kube::Client::new(service.clone(), "demo"),
             pace: None,
-            options: Options::default(),
+            options,
             config: Config::default(),
             projector: projector(),
             namespace: String::new(),
-            record: None,
+            record,
             acme: crate::ports::AcmeOptions::default(),
             fence: Arc::new(|| true),
         };
@@ -53,13 +65,19 @@ impl World {
         assert!(answer.is_success(), "{}", answer.body);
     }
 
-    fn own(&self, resource: &str, kind: &str, metadata: Value, spec: Value) {
+    pub(in crate::commands) fn own(
+        &self,
+        resource: &str,
+        kind: &str,
+        metadata: Value,
+        spec: Value,
+    ) {
         let object = json!({"apiVersion": "cert-manager.io/v1", "kind": kind,
             "metadata": metadata, "spec": spec});
         self.apply(&format!("{resource}.cert-manager.io"), object);
     }
 
-    fn certificate(&self, namespace: &str, name: &str, mut spec: Value) {
+    pub(in crate::commands) fn certificate(&self, namespace: &str, name: &str, mut spec: Value) {
         spec["secretName"] = json!(name);
         spec["privateKey"] = json!({"algorithm": "ECDSA"});
         self.own(
@@ -84,7 +102,11 @@ impl World {
     }
 
     /// Runs until the operator has an object in a state; the engine's time then.
-    async fn until(&self, key: &ObjectKey<Kind>, state: &'static str) -> Timestamp {
+    pub(in crate::commands) async fn until(
+        &self,
+        key: &ObjectKey<Kind>,
+        state: &'static str,
+    ) -> Timestamp {
         let mut turn = self.running.turn.clone();
         loop {
             let key = key.clone();
@@ -128,7 +150,7 @@ impl World {
 
     /// A CA in kube-system that ends before its leaves would, a ClusterIssuer that signs with it,
     /// and a Certificate that it issued.
-    async fn issued(&self) -> ObjectKey<Kind> {
+    pub(in crate::commands) async fn issued(&self) -> ObjectKey<Kind> {
         let by = |name: &str| json!({"name": name, "kind": "ClusterIssuer"});
         self.own(
             "clusterissuers",
@@ -270,9 +292,13 @@ async fn what_is_wrong_with_an_ingress_is_printed_though_it_was_said_already() {
 }
 
 fn parsed(line: &[&str]) -> WhyArgs {
+    parsed_of("ingress/web", line)
+}
+
+fn parsed_of(object: &str, line: &[&str]) -> WhyArgs {
     let command = WhyArgs::augment_args(clap::Command::new("why"));
     command.clone().debug_assert();
-    let matches = command.try_get_matches_from([&["why", "ingress/web"], line].concat());
+    let matches = command.try_get_matches_from([&["why", object], line].concat());
     WhyArgs::from_arg_matches(&matches.expect("they are flags")).expect("they have values")
 }
 
