@@ -437,6 +437,7 @@ pub struct CertificateFacts {
     /// What breaks the API's rules, or cannot be honoured by this build.
     pub problems: Vec<Problem>,
     /// Whether a temporary certificate is asked for until the first is issued.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub temporary: bool,
     /// The class of the last failure, where our annotation tells it: it outlives the request.
     #[serde(default)]

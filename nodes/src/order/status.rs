@@ -117,7 +117,8 @@ impl Case<'_> {
     }
 
     /// What is to be noted of a wait for a limit that is long enough for another issuer to be
-    /// asked. What was noted stays until it is over, for each token that others take moves the end.
+    /// asked. What was noted stays until it is over, for each token that others take moves the end;
+    /// unless the end is far sooner by now.
     pub(super) fn note(&self) -> Option<FailureNote> {
         if self.is_settled() || self.order.deleting {
             return None;
@@ -125,7 +126,8 @@ impl Case<'_> {
         let (_, at) = self.limit_kept()?;
         let told = self.order.rest.as_ref().and_then(|rest| rest.not_before);
         let patience = self.program.settings.certificate.fallback_patience;
-        if told > Some(self.view.now) || at.since(self.view.now) <= patience {
+        let holds = |told: Timestamp| told > self.view.now && told.since(at) <= patience;
+        if told.is_some_and(holds) || at.since(self.view.now) <= patience {
             return None;
         }
         let not_before = Some(Timestamp::from_seconds(at.plus_millis(999).as_seconds()));
