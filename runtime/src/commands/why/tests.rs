@@ -122,6 +122,23 @@ impl World {
         }
     }
 
+    /// Runs until the operator has seen a condition of a Certificate whose message says that.
+    async fn until_told(&self, key: &ObjectKey<Kind>, condition: &'static str, says: &'static str) {
+        let mut turn = self.running.turn.clone();
+        loop {
+            let key = key.clone();
+            let told = self.running.ask(move |engine| {
+                let facts = engine.world().get(&key)?.facts.certificate()?;
+                let mut all = facts.status.conditions.iter();
+                Some(all.any(|one| *one.kind == *condition && one.message.contains(says)))
+            });
+            if told.await.expect("the driver runs") == Some(true) {
+                return;
+            }
+            turn.changed().await.expect("the driver runs");
+        }
+    }
+
     /// From now on, requests of that verb for that resource are refused.
     fn forbid(&self, forbidden: &'static [(Verb, &'static str)]) {
         let refuse = move |_: i64, ask: Ask<'_>| match ask {

@@ -161,6 +161,7 @@ async fn unapproved() -> World {
     );
     let key = ObjectKey::new(Kind::CertificateRequest, "demo", "web-1");
     world.until(&key, "unapproved").await;
+    world.until_told(&web_certificate(), "Issuing", "").await;
     world
 }
 
