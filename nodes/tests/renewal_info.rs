@@ -292,6 +292,18 @@ fn nobody_asks_where_the_issuer_or_the_operator_says_so() {
 }
 
 #[test]
+fn an_issuer_that_is_gone_for_a_while_moves_no_renewal_time() {
+    let (mut bed, certificate) = issued(90 * DAY, |bed| suggest(bed, 50 * DAY, 52 * DAY));
+    bed.run(DAY);
+    let before = bed.status(&certificate).clone();
+    bed.delete(&key(Kind::Issuer, "acme"));
+    bed.run(HOUR);
+    let after = bed.status(&certificate);
+    assert_eq!(after["renewalTime"], before["renewalTime"]);
+    assert_eq!(after["acme"], before["acme"], "it may be back, and wants the same then");
+}
+
+#[test]
 fn turning_it_off_takes_the_suggestion_out_of_the_status() {
     let (mut bed, certificate) = issued(90 * DAY, |bed| suggest(bed, 20 * DAY, 21 * DAY));
     bed.change(&key(Kind::Issuer, "acme"), |issuer| {

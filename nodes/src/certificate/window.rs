@@ -25,13 +25,18 @@ impl<'a> Case<'a> {
         let said = &self.cert.status.ari;
         let ahead = |at: &Timestamp| self.is_ahead(*at);
         let of_this = said.checked.filter(|at| *at >= self.stored_at(leaf) && !ahead(at));
-        of_this.filter(|_| self.heeds_its_ca()).map(|_| said)
+        of_this.filter(|_| self.heeds_its_ca() || self.is_untold()).map(|_| said)
+    }
+
+    /// Whether the issuer is not there to tell if its CA is heeded: what was heard stays as it is,
+    /// and with it the renewal time, for the issuer may be back in a moment.
+    fn is_untold(&self) -> bool {
+        self.issuer.is_none() && self.program.options.renewal_info
     }
 
     /// Whether what the status says of the CA's suggestion is to stay there.
     pub(super) fn keeps_window(&self) -> bool {
-        let unknown = self.issuer.is_none() && self.program.options.renewal_info;
-        unknown || self.leaf().is_some_and(|leaf| self.heard(leaf).is_some())
+        self.is_untold() || self.leaf().is_some_and(|leaf| self.heard(leaf).is_some())
     }
 
     /// When the CA wants the stored leaf to be renewed, where it said so.

@@ -5,6 +5,7 @@
 //! ([`LAG`]).
 
 mod acme;
+mod ari;
 mod budget;
 mod kubernetes;
 mod liveness;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     all.extend(ownership::all());
     all.extend(material::all());
     all.extend(acme::all());
+    all.extend(ari::all());
     all.extend(budget::all());
     all.extend(pacing::all());
     all.extend(liveness::all());

@@ -143,10 +143,14 @@ fn early(world: &World, watcher: &Watcher, subject: &ObjectKey<Kind>) -> Option<
         return None;
     }
     let leaf = model::secret_of(world, &certificate).and_then(|s| material::leaf_of(&s))?;
-    let due = model::renew_at(&certificate["spec"], &leaf, watcher.got(&leaf));
+    let got = watcher.got(&leaf);
+    let due = model::renew_at(&certificate["spec"], &leaf, got);
     // The floor counts from the answer, of which only whole seconds are known; without the
     // request that holds it, from the leaf's own beginning.
     let least = due.min(model::renew_at(&certificate["spec"], &leaf, leaf.not_before * 1000));
+    // A CA may call for it earlier; what is told of that is I18's to judge.
+    let called = super::ari::earliest(&certificate, &leaf, got.min(leaf.not_before * 1000));
+    let least = least.min(called.unwrap_or(i64::MAX));
     let early = least - 1000 - world.now;
     (early > 0).then_some(early)
 }
@@ -174,6 +178,9 @@ impl Renewal {
         let Some(leaf) = leaf.filter(|leaf| leaf.not_after * 1000 == end) else { return Ok(()) };
         let got = model::renew_at(&certificate["spec"], &leaf, news.got(&leaf));
         let begun = model::renew_at(&certificate["spec"], &leaf, leaf.not_before * 1000);
+        if super::ari::earliest(certificate, &leaf, got).is_some() {
+            return Ok(()); // I18's.
+        }
         if told + 2000 >= got.min(begun) && told <= got.max(begun) + 2000 {
             return Ok(());
         }

@@ -101,7 +101,7 @@ switches! {
         ca_reuse,
         /// Orders become valid or invalid by themselves.
         order_ends,
-        /// ACME CAs issue something wrong.
+        /// ACME CAs issue something wrong, and call for early renewals.
         wrong_certificate,
         /// ACME CAs are out of order for hours or days.
         ca_down,
@@ -267,6 +267,10 @@ pub enum Mutant {
     TakesNoTurns,
     /// What was to be presented is, whether or not it was cleaned up meanwhile.
     PresentsLate,
+    /// No CA is asked when it wants a certificate to be renewed.
+    NeverAsks,
+    /// What a CA says of that is heard as a day later.
+    MishearsWindow,
 }
 
 /// What a run is made of.

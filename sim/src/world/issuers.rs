@@ -154,6 +154,7 @@ impl World {
             not_after: end.div_euclid(1000),
             is_ca: request["spec"]["isCA"] == true,
             usages: Vec::new(),
+            ari: None,
         };
         match answer {
             Answer::WrongKey => leaf.fp = "somebody-elses-key".into(),
@@ -224,5 +225,6 @@ pub(super) fn ca_certificate(fp: &str, signer: &str, now: i64) -> SymCert {
         not_after: i64::from(u32::MAX),
         is_ca: true,
         usages: Vec::new(),
+        ari: None,
     }
 }

@@ -95,6 +95,9 @@ pub struct SymCert {
     pub is_ca: bool,
     /// Usages as asked for.
     pub usages: Vec<Arc<str>>,
+    /// What its CA knows it by, where that tells when to renew (RFC 9773, section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ari: Option<Arc<str>>,
 }
 
 impl SymCert {
@@ -109,7 +112,7 @@ impl SymCert {
             names: self.names.clone(),
             can_sign: self.is_ca,
             chain: u8::try_from(chain).unwrap_or(u8::MAX),
-            ari_id: None,
+            ari_id: self.ari.clone(),
         }
     }
 

@@ -114,7 +114,7 @@ impl World {
         let two = self.replicas.len() > 1;
         let acme = self.config.acme > 0;
         let dns = on.dns_lag || on.dns_lame || on.dns_servfail || on.dns_shuffled;
-        let kinds: [(bool, fn(&mut Self)); 11] = [
+        let kinds: [(bool, fn(&mut Self)); 12] = [
             (on.kill, Self::kill_someone),
             (on.handover && two, Self::change_leader),
             (on.overlap && two, Self::overlap),
@@ -126,6 +126,7 @@ impl World {
             (on.recreate, Self::recreate_something),
             (acme && on.ca_down, Self::lose_acme_ca),
             (acme && dns, Self::strike_dns),
+            (acme && on.wrong_certificate, Self::call_for_renewals),
         ];
         let on: Vec<fn(&mut Self)> = kinds.into_iter().filter(|k| k.0).map(|k| k.1).collect();
         if let Some(strike) = self.faults.pick(&on).copied() {

@@ -81,6 +81,13 @@ pub(super) fn distort(mutant: Mutant, facts: &mut Facts) {
             certificate.history = Some(i32::MAX);
         }
         (Mutant::KeepsKeys, Facts::Certificate(certificate)) => certificate.key.rotate = false,
+        (Mutant::NeverAsks, Facts::Secret(secret)) => {
+            if let everleaf_nodes::facts::Content::Read(material) = &mut secret.content
+                && let Parsed::Good(leaf) = &mut material.leaf
+            {
+                leaf.ari_id = None;
+            }
+        }
         (Mutant::NeverRenews, Facts::Certificate(certificate)) => {
             certificate.renewal.disabled = true;
         }

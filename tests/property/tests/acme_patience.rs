@@ -5,7 +5,7 @@ use everleaf_nodes::facts::Kind;
 use everleaf_sim::acme::{Call, Fault, RetryStyle};
 use everleaf_sim::invariants::Simulation;
 use everleaf_sim::world::acme::PRIVATE_CA;
-use everleaf_sim::world::config::{Config, HOUR, MINUTE};
+use everleaf_sim::world::config::{Config, DAY, HOUR, MINUTE};
 use everleaf_sim::world::{START, World};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -52,9 +52,13 @@ fn refuse(world: &mut World, (from, until): (i64, i64), style: RetryStyle) -> Ha
         };
         let ca = world.outside_mut().cas.get_mut(directory).expect("every run has it");
         ca.set_faults(Some(Box::new(decide)));
-        // For short lives the CA has authorizations that are pending for an hour only: there the
+        // For short lives CAs let authorizations be pending, or valid, for an hour only: there the
         // hour itself would end the order, whatever a client does.
-        ca.reconfigure(|config| config.default_profile = "classic".into());
+        ca.reconfigure(|config| {
+            for life in config.profiles.values_mut() {
+                (life.pending_life, life.order_life, life.reuse) = (7 * DAY, 7 * DAY, 7 * DAY);
+            }
+        });
     }
     hasty
 }

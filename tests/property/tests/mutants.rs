@@ -33,10 +33,10 @@ fn troubled(seed: u64, mutant: Mutant, faults: Faults, habits: Habits) -> Config
 }
 
 /// Every rule that has a mutant here; I33 compares two runs and has a file of its own.
-const CAUGHT: [&str; 34] = [
+const CAUGHT: [&str; 35] = [
     "I01", "I02", "I03", "I04", "I05", "I06", "I07", "I08", "I09", "I10", "I11", "I13", "I14",
     "I17", "I19", "I24", "I25", "I26", "I27", "I28", "I29", "I30", "I31", "I34", "I35", "I36",
-    "I12", "I15", "I16", "I20", "I21", "I22", "I23", "I32",
+    "I12", "I15", "I16", "I18", "I20", "I21", "I22", "I23", "I32",
 ];
 
 #[test]
@@ -303,6 +303,16 @@ fn i16_an_order_that_ends_with_a_429() {
 #[test]
 fn i12_orders_of_the_same_names_that_take_no_turns() {
     caught("I12", |seed| Config { certificates: 60, ..acme(seed, Mutant::TakesNoTurns) });
+}
+
+#[test]
+fn i18_a_ca_that_nobody_asks() {
+    caught("I18", |seed| Config { healed_ms: 4 * DAY, ..acme(seed, Mutant::NeverAsks) });
+}
+
+#[test]
+fn i18_a_window_that_is_misheard() {
+    caught("I18", |seed| acme(seed, Mutant::MishearsWindow));
 }
 
 #[test]

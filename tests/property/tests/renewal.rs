@@ -51,6 +51,7 @@ fn objects(wish: &Wish, begin: i64, end: i64) -> (Value, Value) {
         not_after: end,
         is_ca: false,
         usages: Vec::new(),
+        ari: None,
     };
     let mut spec = json!({ "secretName": "a-tls", "dnsNames": ["a.example.com"],
         "duration": "87600h", "issuerRef": { "name": "ca" } });
@@ -93,6 +94,7 @@ fn ca(begin: i64, end: i64) -> (Value, Value) {
         not_after: end,
         is_ca: true,
         usages: Vec::new(),
+        ari: None,
     };
     let ready = json!({ "type": "Ready", "status": "True", "reason": "KeyPairVerified",
         "message": "Signing CA verified", "lastTransitionTime": "2026-01-01T00:00:00Z" });

@@ -112,6 +112,18 @@ impl World {
         }
     }
 
+    /// A CA wants everything that it issued to be renewed now, as after it issued something wrong.
+    pub(in super::super) fn call_for_renewals(&mut self) {
+        let all: Vec<Arc<str>> = self.outside.cas.keys().cloned().collect();
+        let Some(which) = self.faults.pick(&all).cloned() else { return };
+        let now = self.now;
+        self.outside.settle(now);
+        let ca = self.outside.cas.get_mut(&which);
+        let page = "https://ca.test/incident";
+        let called = ca.map_or(0, |ca| ca.renew_all_early(now, page));
+        self.note(format_args!("{which} calls for {called} renewals"));
+    }
+
     /// A server of the zones falls ill, or behind.
     pub(in super::super) fn strike_dns(&mut self) {
         let (on, now) = (self.config.faults, self.now);

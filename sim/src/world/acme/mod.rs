@@ -99,6 +99,7 @@ impl Outside {
     pub(super) fn chain(&self, directory: &str, leaf: &Leaf) -> Vec<SymCert> {
         let at = self.cas.keys().position(|key| **key == *directory).unwrap_or(0) as u64 + 1;
         let low = u64::try_from(leaf.serial & 0xffff_ffff).unwrap_or(0);
+        let ca = self.cas.get(directory);
         let key = if leaf.key.is_empty() { "nobodys-key" } else { &leaf.key };
         let above = format!("acme-intermediate-{at}");
         let own = SymCert {
@@ -112,6 +113,7 @@ impl Outside {
             not_after: leaf.not_after + 1,
             is_ca: false,
             usages: Vec::new(),
+            ari: ca.filter(|ca| ca.config().ari).map(|ca| ca.ari_id(leaf.serial).into()),
         };
         vec![own, super::issuers::ca_certificate(&above, "acme-root", 0)]
     }

@@ -88,6 +88,7 @@ impl World {
             not_after: parent.map_or(end, |parent| end.min(parent.not_after)),
             is_ca: sign.is_ca,
             usages: sign.usages.clone(),
+            ari: None,
         };
         std::iter::once(leaf).chain(signer.chain.iter().cloned()).collect()
     }

@@ -1,6 +1,7 @@
 //! When a CA would like a certificate to be renewed (RFC 9773): asked, and written if it is news.
 
 use super::super::super::World;
+use super::super::super::config::{DAY, Mutant};
 use super::super::{Done, Job};
 use super::Fault;
 use crate::acme::{Call, Reply};
@@ -51,8 +52,9 @@ impl World {
             let fault = Fault::new(Class::Transient, "that is no window");
             return Answer { said: error(&fault), retry_after_ms };
         };
-        let start = Timestamp::from_seconds(window.start.div_euclid(1000));
-        let end = Timestamp::from_seconds(window.end.div_euclid(1000));
+        let late = if self.config.mutant == Mutant::MishearsWindow { DAY } else { 0 };
+        let start = Timestamp::from_seconds((window.start + late).div_euclid(1000));
+        let end = Timestamp::from_seconds((window.end + late).div_euclid(1000));
         let window_told = (start, end.max(start.plus_millis(1000)));
         let explanation = window.explanation.as_deref().map(Into::into);
         Answer { said: Said::Window { window: window_told, explanation }, retry_after_ms }
