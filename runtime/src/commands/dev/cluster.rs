@@ -20,14 +20,17 @@ use everleaf_sim::http::ApiService;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+/// Changes of a kind that a watch may be behind; each holds two states of an object.
+const LOG: usize = 1024;
 /// How late a watch may end by its own time.
 const TICK: Duration = Duration::from_secs(1);
-/// How often a cluster is kept at most.
+/// How often a cluster is kept at most; and, of a large one, so many times the time that it took.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
+const REST: u32 = 10;
 
 /// A running cluster.
 pub(super) struct Cluster {
@@ -158,16 +161,17 @@ impl Keeper {
     /// Keeps what changed, now and then.
     async fn run(self: Arc<Self>) {
         let version = || self.service.with(|server, _| server.version());
-        let (mut kept, mut told) = (version(), false);
+        let (mut kept, mut told, mut pause) = (version(), false, KEPT_EVERY);
         loop {
-            tokio::time::sleep(KEPT_EVERY).await;
+            tokio::time::sleep(pause).await;
             let now = version();
             if now == kept {
                 continue;
             }
             kept = now;
-            let keeper = self.clone();
+            let (keeper, begun) = (self.clone(), Instant::now());
             let written = tokio::task::spawn_blocking(move || keeper.keep()).await;
+            pause = KEPT_EVERY.max(begun.elapsed() * REST);
             if let Ok(Err(error)) = written
                 && !std::mem::replace(&mut told, true)
             {
@@ -195,7 +199,9 @@ fn model(manifests: &[Manifest]) -> Result<ApiServer, Failure> {
     let now = ports::now().as_millis();
     // Of two runs on one folder, the second must not draw the UIDs of the first again.
     let seed = u64::try_from(now).unwrap_or_default();
-    let config = apiserver::Config { crds, namespaces, now, seed, ..Default::default() };
+    let log_capacity = LOG;
+    let config =
+        apiserver::Config { crds, namespaces, now, seed, log_capacity, ..Default::default() };
     ApiServer::new(config).map_err(failed)
 }
 

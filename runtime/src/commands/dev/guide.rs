@@ -4,6 +4,7 @@ use crate::ports;
 use everleaf_nodes::effect::rfc3339;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "everleaf-dev";
@@ -24,7 +25,9 @@ impl Guide {
             || std::env::temp_dir().join(format!("{NAME}-{}-{}", std::process::id(), api.port()));
         let guide =
             Self { folder: folder.map_or_else(own, Path::to_owned), temporary: folder.is_none() };
-        std::fs::create_dir_all(&guide.folder)?;
+        // One of our own is new and nobody else's: what is in it gets typed.
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(folder.is_some()).mode(0o700).create(&guide.folder)?;
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
