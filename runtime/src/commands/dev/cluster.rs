@@ -19,7 +19,7 @@ use everleaf_sim::apiserver::{self, ApiServer};
 use everleaf_sim::http::ApiService;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -112,7 +112,10 @@ impl Cluster {
         tasks.spawn(edge::serve(ports.edge.0, service.clone()));
         tasks.spawn(tick(service.clone()));
         let running = operate(args, &service, ports.edge.1, ports.responder)?;
-        let keeper = kept.map(|data| Arc::new(Keeper { data, service: service.clone(), rest }));
+        let keeper = kept.map(|data| {
+            let (service, writing) = (service.clone(), Mutex::default());
+            Arc::new(Keeper { data, service, rest, writing })
+        });
         if let Some(keeper) = &keeper {
             keeper.keep().map_err(data)?;
             tasks.spawn(keeper.clone().run());
@@ -149,10 +152,13 @@ struct Keeper {
     service: ApiService,
     /// What does not change: the CA's key, the ports.
     rest: Value,
+    /// Held from the look at the cluster until it is written: the last look is written last.
+    writing: Mutex<()>,
 }
 
 impl Keeper {
     fn keep(&self) -> Result<(), DataError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.rest.clone();
         content["cluster"] = self.service.with(|server, _| server.save());
         self.data.write(&content)
