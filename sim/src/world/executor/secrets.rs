@@ -189,6 +189,7 @@ impl World {
             not_after: now + temporary.duration_ms / 1000,
             is_ca: temporary.is_ca,
             usages: temporary.usages.clone(),
+            ari: None,
         })
     }
 
