@@ -262,7 +262,7 @@ impl Dev {
         };
         let namespace = leaf["metadata"]["namespace"].as_str().unwrap_or_default();
         let secret = leaf["spec"]["secretName"].as_str().unwrap_or_default();
-        let secret = service.with(|server, _| server.peek("secrets", namespace, secret));
+        let secret = service.read(|server| server.peek("secrets", namespace, secret));
         let secret = secret.ok_or_else(|| Failure::Failed("the Secret is gone".to_owned()))?;
         let fetched = serve::serve_and_fetch(&secret, &host, &ca.roots)
             .await

@@ -112,6 +112,11 @@ impl ApiService {
         out
     }
 
+    /// Looks at the server, which disturbs nobody.
+    pub fn read<R>(&self, f: impl FnOnce(&ApiServer) -> R) -> R {
+        f(&self.shared.lock().server)
+    }
+
     /// Lets every open watch look again: call it when time has passed.
     pub fn wake(&self) {
         self.shared.lock().wake();

@@ -63,7 +63,7 @@ fn version_of(def: &ResourceDef) -> String {
 
 /// Every kind that is served, by apiVersion.
 fn served(service: &ApiService) -> String {
-    let kinds = service.with(|server, _| {
+    let kinds = service.read(|server| {
         let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for def in server.resources() {
             kinds.entry(version_of(def)).or_default().push(def.kind.clone());

@@ -160,13 +160,13 @@ impl Keeper {
     fn keep(&self) -> Result<(), DataError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.rest.clone();
-        content["cluster"] = self.service.with(|server, _| server.save());
+        content["cluster"] = self.service.read(|server| server.save());
         self.data.write(&content)
     }
 
     /// Keeps what changed, now and then.
     async fn run(self: Arc<Self>) {
-        let version = || self.service.with(|server, _| server.version());
+        let version = || self.service.read(|server| server.version());
         let (mut kept, mut told, mut pause) = (version(), false, KEPT_EVERY);
         loop {
             tokio::time::sleep(pause).await;

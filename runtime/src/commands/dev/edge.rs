@@ -109,7 +109,7 @@ fn text<'a>(object: &'a Value, path: &str) -> &'a str {
 /// Where a request goes on, as the cluster's objects say it.
 fn way(cluster: &ApiService, host: &str, path: &str) -> Option<SocketAddr> {
     let of = |resource: &str, namespace: Option<&str>| -> Vec<Arc<Value>> {
-        cluster.with(|server, _| server.objects(resource, &Selector::all(namespace)))
+        cluster.read(|server| server.objects(resource, &Selector::all(namespace)))
     };
     let ingresses = of("ingresses.networking.k8s.io", None);
     let (namespace, backend) = backend(&ingresses, host, path)?;

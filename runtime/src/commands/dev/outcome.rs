@@ -44,7 +44,7 @@ fn key_of(resource: Resource) -> String {
 /// The objects of a kind.
 pub(super) fn objects(service: &ApiService, kind: Kind) -> Vec<Arc<Value>> {
     let resource = key_of(resource(kind));
-    service.with(|server, _| server.objects(&resource, &Selector::all(None)))
+    service.read(|server| server.objects(&resource, &Selector::all(None)))
 }
 
 fn key(kind: Kind, object: &Value) -> (ObjectKey<Kind>, u64) {
@@ -134,7 +134,7 @@ async fn problems(client: kube::Client, key: &ObjectKey<Kind>) -> Vec<String> {
 
 /// The troubles in lines, each with the Events about its object.
 pub(super) fn told(service: &ApiService, troubles: &[Trouble]) -> String {
-    let events = service.with(|server, _| server.objects("events", &Selector::all(None)));
+    let events = service.read(|server| server.objects("events", &Selector::all(None)));
     let mut text = String::new();
     for Trouble { key, text: head, .. } in troubles {
         text.push_str(head);
