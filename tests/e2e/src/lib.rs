@@ -40,4 +40,4 @@ pub use scenario::{Scope, scenario, skip, tell, variable};
 pub use server::{Handler, Manner, Reply, Server};
 pub use upstream::{Failure, Upstream};
 pub use wait::eventually;
-pub use world::World;
+pub use world::{World, issuer};

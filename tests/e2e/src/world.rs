@@ -261,8 +261,8 @@ impl World {
     }
 }
 
-/// An Issuer.
-fn issuer(name: &str, spec: Value) -> Value {
+/// An Issuer of that name and spec.
+pub fn issuer(name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "cert-manager.io/v1",
         "kind": "Issuer",

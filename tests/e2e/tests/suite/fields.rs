@@ -2,18 +2,9 @@
 
 use base64::Engine as _;
 use everleaf_e2e::{
-    Scope, World, condition, data, eventually, has_condition, name_of, scenario, text,
+    Scope, World, condition, data, eventually, has_condition, issuer, name_of, scenario, text,
 };
 use serde_json::{Value, json};
-
-fn issuer(name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": "cert-manager.io/v1",
-        "kind": "Issuer",
-        "metadata": { "name": name },
-        "spec": spec,
-    })
-}
 
 async fn chain(world: &World, name: &str) -> Vec<u8> {
     world.revision(name, 1).await;
