@@ -3,7 +3,7 @@
 
 use super::*;
 use everleaf_nodes::acme::notes;
-use everleaf_nodes::facts::{Attempt, Class};
+use everleaf_nodes::facts::{Attempt, Class, FailureNote};
 use expect_test::{Expect, expect};
 
 /// A text without its times, and the spans that a slow machine makes longer.
@@ -119,6 +119,7 @@ async fn a_certificate_that_waits_for_its_issuer_names_it_and_how_to_go_on() {
           TIME (in SPAN): quiet, until then an issuance in progress is not worth a status write
           TIME (in SPAN): recheck, looked at again anyway
         what would change it:
+          -> covering, if it is no longer so that the Secret holds a pair, or no temporary one is asked for, or the answer is a matter of moments (nothing is there to be served until the issuer answers)
           -> storing, if that request holds a certificate for this key that is valid now (the answer fits the key)
           -> requesting, if it is no longer so that the request of the next revision was made from this spec and this key (it was deleted)
           -> keying, if it is no longer so that the next private key is at hand and fits the spec (a key held in memory is gone with its process; another is made)
@@ -126,8 +127,7 @@ async fn a_certificate_that_waits_for_its_issuer_names_it_and_how_to_go_on() {
           -> backing-off, if the wait "backoff" has to go on (another failure in a row moved the next attempt)
           -> refused, if the spec breaks a rule of the API, or uses a field that this build cannot honour yet (the spec changed to something that cannot be honoured)
           -> fresh, if it is no longer so that something but the clock asks for an issuance: the Secret is missing or broken, differs from the spec, or Issuing=True was set (the Secret satisfies the spec)
-          -> fresh, if the wait "renewal" has to go on (the new certificate's renewal lies ahead)
-          (6 more; -o json has them)
+          (7 more; -o json has them)
         around it:
           issuer Issuer/demo/ca: Ready=False ErrGetKeyPair: Error getting keypair for CA issuer: secret "missing" not found
           secret Secret/demo/web: not there
@@ -344,12 +344,16 @@ impl Still {
         )
     }
 
-    /// An Order, after its status said what holds it up.
-    fn order_held_up(&self, reason: &str) {
-        self.order("web-1-1");
+    /// An Order, after it was said and noted what holds it up, and until when.
+    fn order_held_up(&self, reason: &str, until: Timestamp) {
+        let uid = self.order("web-1-1");
+        let rest = FailureNote { class: Class::RateLimited, not_before: Some(until) };
+        let note = notes::failure_text(&rest, &uid);
+        let patch = json!({"metadata": {"annotations": {"everleaf.dev/failure": note}}});
+        let orders = "orders.acme.cert-manager.io";
+        self.handle(&Request::merge(orders, "demo", "web-1-1", patch));
         let patch = json!({"status": {"reason": reason}});
-        let request = Request::merge("orders.acme.cert-manager.io", "demo", "web-1-1", patch);
-        self.handle(&request.on_status());
+        self.handle(&Request::merge(orders, "demo", "web-1-1", patch).on_status());
     }
 
     async fn why(&self, key: &ObjectKey<Kind>) -> (String, Value) {
@@ -402,6 +406,7 @@ async fn an_order_that_waits_for_budget_says_which_limit_and_when_the_next_token
     still.order_held_up(
         "Waiting for a rate limit of the CA, so as not to meet it: new orders of the account (2 in \
          3 hours)",
+        still.now.plus_millis(89 * 60_000),
     );
     let account = everleaf_nodes::budget::charges(
         &everleaf_nodes::budget::configured(r#"{"newOrders": {"count": 2, "per": "3h"}}"#).unwrap(),
