@@ -141,64 +141,6 @@ fn a_rate_limit_that_is_over_in_a_moment_is_waited_out() {
     assert_eq!(stand_in(&bed, &certificate), None);
 }
 
-/// The issuer `first` allows one order in so many seconds, and that one was placed just now.
-fn spent(bed: &mut Bed, seconds: i64) {
-    bed.change(&key(Kind::Issuer, "first"), |issuer| {
-        let limits = json!({ "newOrders": { "count": 1, "per": format!("{seconds}s") } });
-        issuer["metadata"]["annotations"][ours::ACME_LIMITS] = json!(limits.to_string());
-    });
-    bed.request("other-1", "first", &["other.test"]);
-    bed.run(20);
-    assert_eq!(bed.log.iter().filter(|(.., step)| step == "place").count(), 1);
-}
-
-#[test]
-fn a_limit_that_we_keep_to_is_passed_over_like_the_answer_that_it_avoids() {
-    let mut bed = issuers();
-    spent(&mut bed, 5 * HOUR);
-    let certificate = certificate(&mut bed, "second,third");
-    bed.run(120);
-    assert_eq!(served(&bed).as_deref(), Some("second"));
-    assert_eq!(names(&bed), ["first", "second"]);
-    let (reason, message) = stand_in(&bed, &certificate).unwrap();
-    assert_eq!(reason, "RateLimited");
-    assert!(message.contains("so as not to meet it: new orders"), "{message}");
-    let placed = bed.log.iter().filter(|(.., step)| step == "place").count();
-    assert_eq!(placed, 2, "the first was not asked for what it would have refused");
-    collect(&mut bed);
-    let writes = bed.writes;
-    bed.run(4 * HOUR);
-    assert_eq!(bed.writes, writes);
-}
-
-#[test]
-fn a_limit_of_ours_that_ends_in_a_moment_is_waited_out_and_told() {
-    let mut bed = issuers();
-    spent(&mut bed, 300);
-    bed.run(300); // An account's tokens count as taken a minute later.
-    certificate(&mut bed, "second,third");
-    bed.run(120);
-    assert_eq!(served(&bed).as_deref(), Some("first"));
-    assert_eq!(names(&bed), ["first"]);
-}
-
-#[test]
-fn without_fallbacks_a_limit_of_ours_is_waited_for_and_the_request_says_so() {
-    let mut bed = issuers();
-    spent(&mut bed, 5 * HOUR);
-    certificate(&mut bed, "");
-    bed.run(60);
-    let writes = bed.writes;
-    bed.run(4 * HOUR);
-    assert_eq!(served(&bed), None);
-    assert_eq!(bed.writes, writes, "it is told once");
-    let request = bed.json(&key(Kind::CertificateRequest, "shop-1"));
-    let text = request["status"]["conditions"].to_string();
-    assert!(text.contains("so as not to meet it: new orders"), "{text}");
-    bed.run(2 * HOUR);
-    assert_eq!(served(&bed).as_deref(), Some("first"));
-}
-
 #[test]
 fn without_fallbacks_a_rate_limit_is_waited_out_as_ever() {
     let mut bed = issuers();

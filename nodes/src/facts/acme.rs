@@ -335,9 +335,6 @@ pub struct OrderFacts {
     pub claim: Option<Claim>,
     /// The last request that was not answered as hoped.
     pub attempt: Option<Attempt>,
-    /// The wait for a limit of the CA that is long enough to ask another; our annotation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rest: Option<FailureNote>,
     /// status.url; empty for none.
     pub url: Arc<str>,
     /// status.finalizeURL; empty for none.
@@ -352,13 +349,6 @@ pub struct OrderFacts {
     pub reason: Arc<str>,
     /// status.failureTime.
     pub failure: Option<Timestamp>,
-}
-
-impl OrderFacts {
-    /// Whether it has yet to claim the tokens that it takes of the CA's limits.
-    pub fn waits_for_budget(&self) -> bool {
-        self.claim.is_none() && self.url.is_empty() && !self.deleting && !self.state.is_final()
-    }
 }
 
 /// What decisions read of a Challenge.

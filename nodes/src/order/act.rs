@@ -2,7 +2,7 @@
 
 use super::{Case, Child, OrderState as State};
 use crate::acme::account::Served;
-use crate::acme::{naming, notes, solver};
+use crate::acme::{naming, solver};
 use crate::effect::{
     Account, Acme, ClaimOrder, Do, Effect, Event, FinalizeOrder, FollowOrder, NewChallenge,
     PlaceOrder, ReadAuthorizations, Trial, Verdict,
@@ -10,7 +10,6 @@ use crate::effect::{
 use crate::facts::{AcmeState, Authorization, Class};
 use crate::plan::order::Step;
 use crate::program::start;
-use everleaf_api::names;
 use everleaf_engine::Start;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -54,16 +53,9 @@ impl Case<'_> {
     }
 
     fn write_status(&self) -> Option<Start<Effect>> {
-        let patch = self.status_patch().map(Into::into);
-        let action = match (self.note(), patch) {
-            (Some(note), patch) => {
-                let text = notes::failure_text(&note, &self.view.object.uid);
-                let annotations = [(names::everleaf::FAILURE.into(), text.into())].into();
-                Do::Settle { annotations, patch: patch.unwrap_or_else(|| self.same_reason()) }
-            }
-            (None, patch) => Do::PatchStatus { patch: patch? },
-        };
-        Some(self.start(Step::WriteStatus, "", (action, self.status_events())))
+        let patch = self.status_patch()?.into();
+        let what = (Do::PatchStatus { patch }, self.status_events());
+        Some(self.start(Step::WriteStatus, "", what))
     }
 
     pub(super) fn account(&self) -> Option<Account> {

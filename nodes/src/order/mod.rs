@@ -290,7 +290,7 @@ impl plan::Facts for Case<'_> {
     }
 
     fn reported(&self) -> bool {
-        self.status_patch().is_none() && self.note().is_none()
+        self.status_patch().is_none()
     }
 
     fn served(&self) -> bool {

@@ -3,9 +3,8 @@
 use super::{Case, is_trouble};
 use crate::acme::check;
 use crate::acme::solver::can_prove_wildcard;
-use crate::budget::Charge;
 use crate::effect::{Event, limit_name, limit_text, rfc3339};
-use crate::facts::{AcmeState, Class, FailureNote};
+use crate::facts::{AcmeState, Class};
 use crate::status::Patch;
 use everleaf_engine::Timestamp;
 use serde_json::json;
@@ -94,48 +93,19 @@ impl Case<'_> {
         format!("{what}: {}{}", attempt.detail, until.unwrap_or_default())
     }
 
-    /// The limit that has to be waited for longest, and until when.
-    fn limit_kept(&self) -> Option<(Charge, Timestamp)> {
+    fn budget_reason(&self) -> Option<String> {
         if self.is_claimed() || self.served.is_none() || self.is_rivalled() {
             return None;
         }
-        let charges = self.charges();
+        let (charges, now) = (self.charges(), self.view.now);
         let ledger = self.ledger(&charges);
-        let (charge, at) = ledger.short_of(&charges, self.view.now)?;
-        Some((charge.clone(), at))
-    }
-
-    fn budget_reason(&self) -> Option<String> {
-        let (charge, at) = self.limit_kept()?;
+        let (charge, at) = ledger.short_of(&charges, now)?;
         let text = format!(
             "Waiting for a rate limit of the CA, so as not to meet it: {} ({})",
             limit_name(&charge.bucket),
             limit_text(charge.limit)
         );
         let told = *self.order.reason == *text;
-        (told || at.since(self.view.now) > WORTH_TELLING).then_some(text)
-    }
-
-    /// What is to be noted of a wait for a limit that is long enough for another issuer to be
-    /// asked. What was noted stays until it is over, for each token that others take moves the end;
-    /// unless the end is far sooner by now.
-    pub(super) fn note(&self) -> Option<FailureNote> {
-        if self.is_settled() || self.order.deleting {
-            return None;
-        }
-        let (_, at) = self.limit_kept()?;
-        let told = self.order.rest.as_ref().and_then(|rest| rest.not_before);
-        let patience = self.program.settings.certificate.fallback_patience;
-        let holds = |told: Timestamp| told > self.view.now && told.since(at) <= patience;
-        if told.is_some_and(holds) || at.since(self.view.now) <= patience {
-            return None;
-        }
-        let not_before = Some(Timestamp::from_seconds(at.plus_millis(999).as_seconds()));
-        Some(FailureNote { class: Class::RateLimited, not_before })
-    }
-
-    /// A patch that says again what the status says.
-    pub(super) fn same_reason(&self) -> Arc<str> {
-        json!({ "status": { "reason": self.order.reason } }).to_string().into()
+        (told || at.since(now) > WORTH_TELLING).then_some(text)
     }
 }

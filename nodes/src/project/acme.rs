@@ -196,7 +196,6 @@ pub fn order(order: &Order, certificate: Parsed<Leaf>) -> OrderFacts {
         replaces: arc(spec.replaces.as_ref()),
         claim: claim.and_then(|text| notes::claim(text, &meta.uid)),
         attempt: attempt.and_then(|text| notes::attempt(text, &meta.uid)),
-        rest: note(names::everleaf::FAILURE).and_then(|text| notes::failure(text, &meta.uid)),
         url: arc(status.url.as_ref()),
         finalize_url: arc(status.finalize_url.as_ref()),
         authorizations: status.authorizations.iter().map(authorization).collect(),

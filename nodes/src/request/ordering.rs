@@ -153,11 +153,6 @@ impl<'a> Case<'a> {
         if let Some(attempt) = self.resting(order) {
             let next = attempt.not_before.map(rfc3339).unwrap_or_default();
             message += &format!("; {}, tried again at {next}", attempt.detail);
-        } else if order.facts.waits_for_budget() && !order.facts.reason.is_empty() {
-            message += &format!("; {}", order.facts.reason);
-            if let Some(next) = order.facts.rest.as_ref().and_then(|note| note.not_before) {
-                message += &format!(", not before {}", rfc3339(next));
-            }
         }
         Some(message)
     }
@@ -174,12 +169,8 @@ impl<'a> Case<'a> {
     /// The same for the Certificate, where it could ask another issuer.
     pub(super) fn rest_of_order(&self) -> Option<FailureNote> {
         let order = self.order().filter(|_| self.acme().is_some() && self.request.has_fallback)?;
-        let rests = |attempt: &Attempt| FailureNote {
-            class: attempt.class,
-            not_before: attempt.not_before,
-        };
-        let keeps_a_limit = || order.facts.rest.clone().filter(|_| order.facts.waits_for_budget());
-        self.resting(order).map(rests).or_else(keeps_a_limit)
+        let attempt = self.resting(order)?;
+        Some(FailureNote { class: attempt.class, not_before: attempt.not_before })
     }
 
     /// Whether the Order holds a certificate that can be taken over.

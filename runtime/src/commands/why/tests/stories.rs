@@ -3,7 +3,7 @@
 
 use super::*;
 use everleaf_nodes::acme::notes;
-use everleaf_nodes::facts::{Attempt, Class, FailureNote};
+use everleaf_nodes::facts::{Attempt, Class};
 use expect_test::{Expect, expect};
 
 /// A text without its times, and the spans that a slow machine makes longer.
@@ -344,16 +344,12 @@ impl Still {
         )
     }
 
-    /// An Order, after it was said and noted what holds it up, and until when.
-    fn order_held_up(&self, reason: &str, until: Timestamp) {
-        let uid = self.order("web-1-1");
-        let rest = FailureNote { class: Class::RateLimited, not_before: Some(until) };
-        let note = notes::failure_text(&rest, &uid);
-        let patch = json!({"metadata": {"annotations": {"everleaf.dev/failure": note}}});
-        let orders = "orders.acme.cert-manager.io";
-        self.handle(&Request::merge(orders, "demo", "web-1-1", patch));
+    /// An Order, after its status said what holds it up.
+    fn order_held_up(&self, reason: &str) {
+        self.order("web-1-1");
         let patch = json!({"status": {"reason": reason}});
-        self.handle(&Request::merge(orders, "demo", "web-1-1", patch).on_status());
+        let request = Request::merge("orders.acme.cert-manager.io", "demo", "web-1-1", patch);
+        self.handle(&request.on_status());
     }
 
     async fn why(&self, key: &ObjectKey<Kind>) -> (String, Value) {
@@ -406,7 +402,6 @@ async fn an_order_that_waits_for_budget_says_which_limit_and_when_the_next_token
     still.order_held_up(
         "Waiting for a rate limit of the CA, so as not to meet it: new orders of the account (2 in \
          3 hours)",
-        still.now.plus_millis(89 * 60_000),
     );
     let account = everleaf_nodes::budget::charges(
         &everleaf_nodes::budget::configured(r#"{"newOrders": {"count": 2, "per": "3h"}}"#).unwrap(),
